@@ -1,0 +1,43 @@
+# The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
+# ARGS passes arguments through: make demo ARGS="--break no-drain".
+.PHONY: help setup demo test check lint types arrows lock barbican clean
+ARGS ?=
+RUN = .venv/bin
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## make .venv with the locked dependencies
+	@sh tools/bootstrap.sh
+
+demo: setup  ## roll a real fleet from 2026.2 to 2027.1 under load and print the verdict
+	@$(RUN)/bascule demo $(ARGS)
+
+test: check  ## everything CI runs
+	$(RUN)/python -m pytest $(ARGS)
+
+check: lint types arrows  ## the fast static part
+
+lint: setup
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+types: setup
+	$(RUN)/mypy
+
+arrows: setup
+	$(RUN)/lint-imports
+
+lock: setup  ## resolve requirements.lock again
+	.tools/uv/bin/uv pip compile pyproject.toml services/keymanager/pyproject.toml --all-extras \
+	    --group pyproject.toml:dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --no-emit-package bascule --no-header --quiet --upgrade -o requirements.lock
+
+barbican: setup  ## roll real Barbican 14 to 15 under the same load (needs root, or Debian's servers installed)
+	@$(RUN)/python examples/barbican/roll.py $(ARGS)
+
+bench-%: setup
+	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
+
+clean:  ## remove what make set up
+	rm -rf .venv .tools build dist

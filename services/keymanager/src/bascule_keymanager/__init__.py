@@ -1,0 +1,3 @@
+"""A Barbican-compatible key manager that is upgraded while it serves."""
+
+__version__ = "2026.2"

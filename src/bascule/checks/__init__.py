@@ -1,0 +1,1 @@
+"""Upgrade checks as small functions, with the exit codes of oslo.upgradecheck."""

@@ -1,0 +1,1 @@
+"""Versioned JSON documents that processes and releases exchange; standard library only."""

@@ -1,0 +1,1 @@
+"""What an operator runs: facts, plans, the engine and its journal."""

@@ -1,0 +1,1 @@
+"""Proof: load, history, checker, verdict and report."""

@@ -1,0 +1,1 @@
+"""The fleet registry, the live pin, and processes that start ready and stop without loss."""

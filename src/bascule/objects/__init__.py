@@ -1,0 +1,1 @@
+"""Versioned objects that old and new releases exchange."""

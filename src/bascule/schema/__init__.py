@@ -1,0 +1,1 @@
+"""Online schema changes in three phases: expand, migrate, contract."""

@@ -1,0 +1,1 @@
+"""What service developers use in their own tests: private real servers and cases."""
