@@ -12,8 +12,8 @@ from bascule.errors import BasculeError
 
 __all__ = ["PackageMissing", "find_program", "require"]
 
-_POLICY = Path("/usr/sbin/policy-rc.d")
-_CREATE_CLUSTER = Path("/etc/postgresql-common/createcluster.d/bascule-tests.conf")
+_POLICY = "usr/sbin/policy-rc.d"
+_CREATE_CLUSTER = "etc/postgresql-common/createcluster.d/bascule-tests.conf"
 _INSTALL_TIMEOUT_S = 600
 
 
@@ -39,14 +39,15 @@ def find_program(name: str, *folders: str) -> Path | None:
     return Path(path) if path else None
 
 
-def require(package: str, find: Callable[[], Path | None]) -> Path:
+def require(package: str, find: Callable[[], Path | None], *, system: Path = Path("/")) -> Path:
     """Return what `find` finds, after installing `package` when it finds nothing and we are root.
 
-    Raises: PackageMissing when it is absent and cannot be installed. No service of the package is started.
+    No service of the package is started: `system` holds the two files that tell Debian's scripts so meanwhile.
+    Raises: PackageMissing when it is absent and cannot be installed.
     """
     found = find()
     if found is None:
-        _install(package)
+        _install(package, system)
         found = find()
     if found is None:
         raise PackageMissing(package, "its program was not found after installing it")
@@ -57,15 +58,15 @@ def _version_of(path: Path) -> tuple[int, ...]:
     return tuple(int(part) for part in str(path).replace("-", "/").replace(".", "/").split("/") if part.isdigit())
 
 
-def _install(package: str) -> None:
+def _install(package: str, system: Path) -> None:
     apt = shutil.which("apt-get")
     if apt is None:
         raise PackageMissing(package, "this machine has no apt-get")
     if os.geteuid() != 0:
         raise PackageMissing(package, "only root can install it")
     with ExitStack() as stack:
-        stack.enter_context(_written(_POLICY, "#!/bin/sh\nexit 101\n", mode=0o755))
-        stack.enter_context(_written(_CREATE_CLUSTER, "create_main_cluster = false\n", mode=0o644))
+        stack.enter_context(_written(system / _POLICY, "#!/bin/sh\nexit 101\n", mode=0o755))
+        stack.enter_context(_written(system / _CREATE_CLUSTER, "create_main_cluster = false\n", mode=0o644))
         _update(apt, package)
         _apt(apt, package, "install", "--yes", "--no-install-recommends", package)
 
