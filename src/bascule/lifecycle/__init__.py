@@ -1,1 +1,15 @@
-"""The fleet registry, the live pin, and processes that start ready and stop without loss."""
+"""Who of a service runs, what they may speak, and how a process starts, serves, drains and ends without loss."""
+
+from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment
+from bascule.lifecycle.heartbeat import Member
+from bascule.lifecycle.pin import PinTooNew, PinTooOld
+from bascule.lifecycle.registry import Registry
+
+__all__ = [
+    "EnvironmentUnreadable",
+    "Member",
+    "PinTooNew",
+    "PinTooOld",
+    "ProcessEnvironment",
+    "Registry",
+]
