@@ -1,0 +1,93 @@
+"""What is looked at before anything is changed: findings with the command that heals each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bascule.documents.codec import to_plain
+from bascule.errors import BasculeError, PlanRefused
+from bascule.fleet.fleet import Fleet
+from bascule.release import Release
+
+__all__ = ["Finding", "preflight", "refuse_on_findings"]
+
+_LEAST_FREE_BYTES = 200 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: passed, warning or failed, what was seen, and what to type."""
+
+    name: str
+    result: str
+    seen: str
+    next_command: str | None = None
+
+
+def preflight(fleet: Fleet, target: Release) -> list[Finding]:
+    """Look at everything that an upgrade to `target` needs. Changes nothing; never raises BasculeError."""
+    return list(_findings(fleet, target))
+
+
+def refuse_on_findings(findings: list[Finding]) -> None:
+    """Raise PlanRefused for the first finding that failed."""
+    for finding in findings:
+        if finding.result == "failed":
+            raise PlanRefused(finding.seen, next_command=finding.next_command)
+
+
+def _findings(fleet: Fleet, target: Release) -> Iterator[Finding]:
+    reached = True
+    for node in fleet.nodes.values():
+        try:
+            free = node.transport.reach(node.directory)
+        except BasculeError as error:
+            reached = False
+            yield Finding(f"node {node.name}", "failed", error.sentence, error.next_command)
+            continue
+        if free < _LEAST_FREE_BYTES:
+            yield Finding(
+                f"disk of {node.name}",
+                "failed",
+                f"node {node.name} has {free // 1024} KiB free in {node.directory}, and a release needs"
+                f" {_LEAST_FREE_BYTES // 1024**2} MiB; nothing was changed",
+                f"df {node.directory}",
+            )
+        else:
+            yield Finding(f"node {node.name}", "passed", f"reachable, {free // 1024**2} MiB free")
+    yield _attempt("release", lambda: _files(fleet, target))
+    if not reached:
+        return
+    yield _attempt("fleet", lambda: _running(fleet))
+    if fleet.first_node.artefacts.is_staged(fleet.releases.get(target)) and fleet.has_command(target, "check"):
+        yield _attempt("service", lambda: _own_checks(fleet, target))
+    elif fleet.has_command(target, "check"):
+        yield Finding("service", "passed", f"{target} is not staged yet; its own checks run after the stage step")
+
+
+def _attempt(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, "passed", look())
+    except BasculeError as error:
+        return Finding(name, "failed", error.sentence, error.next_command)
+
+
+def _files(fleet: Fleet, target: Release) -> str:
+    folder = fleet.releases.get(target)
+    folder.verify_files()
+    return f"{target}: {len(folder.wheels)} wheels and the lock match their sha256"
+
+
+def _running(fleet: Fleet) -> str:
+    facts = fleet.observe()
+    running = ", ".join(map(str, facts.releases())) or "nothing"
+    return f"{len(facts.instances)} instances of {running}, pin {facts.pin or 'unknown'}"
+
+
+def _own_checks(fleet: Fleet, target: Release) -> str:
+    fleet.command(target, "check", timeout_s=120.0, exclusive=False)
+    return f"{target} says that it can take over"
+
+
+def as_document(findings: list[Finding]) -> dict[str, object]:
+    """Return the findings as plain data."""
+    return {"format": 1, "findings": to_plain(findings)}
