@@ -89,6 +89,9 @@ class HAProxy:
                 raise StillInFlight(instance, address, self._in_flight(slot.name), timeout_s)
             self._tell(f"set server {self._backend}/{slot.name} state maint")
 
+    def stop(self) -> None:
+        """Nothing to end: HAProxy is the operator's."""
+
     def is_joined(self, instance: str, address: str) -> bool:  # noqa: ARG002 (HAProxy knows addresses only)
         """Whether HAProxy sends requests to this address."""
         return any(slot.is_at(address) and slot.takes_traffic for slot in self._slots())
@@ -256,7 +259,8 @@ class StillInFlight(BalancerError):
     def __init__(self, instance: str, address: str, in_flight: int, waited_s: float) -> None:
         self.instance, self.address, self.in_flight, self.waited_s = instance, address, in_flight, waited_s
         super().__init__(
-            f"{instance} at {address} still has {in_flight} requests in flight after {waited_s:.0f} s; no new ones go there",
+            f"{instance} at {address} still has {in_flight} requests in flight after {waited_s:.0f} s;"
+            " no new ones go there",
             next_command="bascule upgrade apply",
         )
 
