@@ -1,1 +1,8 @@
-"""Online schema changes in three phases: expand, migrate, contract."""
+"""Online schema migration: changes that both releases live with while they happen. See `SchemaEngine`."""
+
+from bascule.schema.backfill import Progress
+from bascule.schema.changes import Change, Rename, Split, trigger_names
+from bascule.schema.engine import Options, SchemaEngine
+from bascule.schema.session import Retry
+
+__all__ = ["Change", "Options", "Progress", "Rename", "Retry", "SchemaEngine", "Split", "trigger_names"]

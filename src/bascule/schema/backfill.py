@@ -1,0 +1,179 @@
+"""The batched backfill and the scan that proves it: both walk the primary key in batches sized by time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+
+from bascule.schema.changes import Split
+from bascule.schema.keyset import Key, Keyset, decode, encode
+from bascule.schema.lease import Lease
+from bascule.schema.refusals import Stopped
+from bascule.schema.session import Session
+
+__all__ = ["Prefer", "Progress", "Walk", "backfill", "count_rows", "count_stale"]
+
+_FEWEST_ROWS, _MOST_ROWS = 10, 5_000
+
+Prefer = Literal["old", "new"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a walk is: rows done of rows in all, stale rows seen, seconds left when that can be told."""
+
+    change: str
+    activity: Literal["backfill", "verify"]
+    done: int
+    total: int
+    stale: int = 0
+    eta_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk needs besides the change: its table's key, whom it tells, and who may stop it."""
+
+    keyset: Keyset
+    tell: Callable[[Progress], None]
+    should_stop: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _Pacer:
+    """Chooses the rows of the next batch from the time of the last, and how long to pause after it."""
+
+    session: Session
+    rows: int
+    started: float
+    first_done: int
+
+    @classmethod
+    def of(cls, session: Session, done: int) -> "_Pacer":
+        return cls(session, session.database.pace.first_rows, session.retry.clock(), done)
+
+    def after(self, batch_s: float) -> None:
+        pace = self.session.database.pace
+        wanted = self.rows * pace.batch_s / max(batch_s, 0.001)
+        # At most doubled or halved: one slow batch among many users is not a trend.
+        self.rows = int(min(max(wanted, self.rows / 2, _FEWEST_ROWS), self.rows * 2, _MOST_ROWS))
+        if pace.duty < 1:
+            self.session.pause(batch_s * (1 / pace.duty - 1))
+
+    def eta_s(self, done: int, total: int) -> float | None:
+        fresh = done - self.first_done
+        if fresh <= 0:
+            return None
+        return (self.session.retry.clock() - self.started) / fresh * max(total - done, 0)
+
+
+def count_rows(connection: sa.Connection, table: str) -> int:
+    """Return how many rows the table has now."""
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) or 0)
+
+
+def backfill(lease: Lease, split: Split, walk: Walk, *, prefer: Prefer | None = None) -> None:
+    """Fill the new columns of rows that were never filled, from the cursor to the end of the table.
+
+    Each batch is one transaction that moves the cursor with the rows. Safe to kill and to run again. Rows whose two
+    sides disagree although the new one holds values are left alone, unless `prefer` says which side is right.
+    Raises: Stopped, at the edge of a batch.
+    """
+    session = lease.session
+    row = session.read("read the cursor", lease.row)
+    cursor, done, total = decode(row.cursor), row.rows_done, row.rows_total
+    pacer = _Pacer.of(session, done)
+    while True:
+        if walk.should_stop():
+            raise Stopped(split.id, done, total)
+        started = session.retry.clock()
+        batch = _Batch(lease, split, walk.keyset, cursor, pacer.rows, done, prefer)
+        keys = session.transaction(f"backfill {split.table}", batch.run)
+        if not keys:
+            return
+        cursor, done = keys[-1], done + len(keys)
+        total = max(total, done)
+        walk.tell(Progress(split.id, "backfill", done, total, eta_s=pacer.eta_s(done, total)))
+        pacer.after(session.retry.clock() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    lease: Lease
+    split: Split
+    keyset: Keyset
+    cursor: Key | None
+    rows: int
+    done: int
+    prefer: Prefer | None
+
+    def run(self, connection: sa.Connection) -> list[Key]:
+        """Move the cursor, then the rows; return the keys that were walked over."""
+        keys = list(self.keyset.page(connection, self.cursor, self.rows))
+        if not keys:
+            return keys
+        # The cursor first: it locks the change's row, so an engine that took over waits or fences us off.
+        self.lease.write(connection, cursor=encode(keys[-1]), rows_done=self.done + len(keys))
+        here = self.keyset.between(self.cursor, keys[-1])
+        rule = self.lease.session.database.rule(self.split)
+        stale, virgin = _sql(rule.stale()), _sql(rule.virgin())
+        forward = {name: _sql(sql) for name, sql in rule.new_from_old().items()}
+        if self.prefer == "old":
+            self._update(connection, sa.and_(here, stale), forward)
+            return keys
+        self._update(connection, sa.and_(here, virgin, stale), forward)
+        if self.prefer == "new":
+            backward = {name: _sql(sql) for name, sql in rule.old_from_new().items()}
+            self._update(connection, sa.and_(here, stale), backward)
+        return keys
+
+    def _update(
+        self, connection: sa.Connection, where: sa.ColumnElement[bool], values: dict[str, sa.ColumnElement[bool]]
+    ) -> None:
+        target = sa.table(self.split.table, *(sa.column(name) for name in values))
+        connection.execute(sa.update(target).where(where).values(values))
+
+
+def count_stale(lease: Lease, split: Split, walk: Walk, *, only_written: bool = False) -> int:
+    """Return how many rows do not agree on both sides, by a scan in short reads.
+
+    `only_written` counts only rows whose new columns hold values: those that a rollback would lose.
+    Raises: Stopped, at the edge of a batch.
+    """
+    session = lease.session
+    rule = session.database.rule(split)
+    total = session.read("count rows", lambda c: count_rows(c, split.table))
+    wanted = _sql(rule.stale() if not only_written else f"({rule.stale()} AND {rule.new_set()})")
+    count = sa.select(sa.func.count()).select_from(walk.keyset.source)
+    # SQLite keeps NULL in primary keys of other types than INTEGER; no walk along the key meets such a row.
+    keyless = sa.or_(*(sa.column(name).is_(None) for name in walk.keyset.key))
+    stale = session.read(f"verify {split.table}", lambda c: int(c.scalar(count.where(keyless, wanted)) or 0))
+    cursor: Key | None = None
+    done, pacer = 0, _Pacer.of(session, 0)
+    renewed = session.retry.clock()
+
+    def read(connection: sa.Connection) -> tuple[list[Key], int]:
+        keys = list(walk.keyset.page(connection, cursor, pacer.rows))
+        here = walk.keyset.between(cursor, keys[-1]) if keys else sa.false()
+        return keys, int(connection.scalar(count.where(here, wanted)) or 0)
+
+    while True:
+        if walk.should_stop():
+            raise Stopped(split.id, done, total)
+        started = session.retry.clock()
+        keys, found = session.read(f"verify {split.table}", read)
+        if not keys:
+            return stale
+        if started - renewed > lease.lease_s / 3:
+            session.transaction("renew the lease", lease.renew)
+            renewed = started
+        cursor, done, stale = keys[-1], done + len(keys), stale + found
+        total = max(total, done)
+        walk.tell(Progress(split.id, "verify", done, total, stale, pacer.eta_s(done, total)))
+        pacer.after(session.retry.clock() - started)
+
+
+def _sql(text: str) -> sa.ColumnElement[bool]:
+    """Take SQL as written; unlike `text`, a literal column leaves colons alone and escapes percent signs."""
+    return sa.literal_column(text, sa.Boolean)

@@ -1,0 +1,232 @@
+"""Why a schema phase refuses or fails: one class per fact, one sentence, and the verb to type next.
+
+`next_command` holds the verb and its flags (`migrate`); the command line puts its own program name before it.
+"""
+
+from collections.abc import Sequence
+
+from bascule.errors import SchemaError
+from bascule.release import Release
+
+__all__ = [
+    "BadChange",
+    "DatabaseUnreachable",
+    "LeaseHeld",
+    "LeaseLost",
+    "LockNotGranted",
+    "NewColumnsWritten",
+    "NotExpanded",
+    "NotSynced",
+    "OldColumnsUsed",
+    "OlderProcessesAlive",
+    "PastPointOfNoReturn",
+    "RollbackUnfinished",
+    "SameReleaseAlive",
+    "SpecChanged",
+    "StaleRows",
+    "StatementFailed",
+    "Stopped",
+    "TriggersMissing",
+    "UnsupportedDatabase",
+]
+
+
+class UnsupportedDatabase(SchemaError):
+    """The database cannot do what online migration needs."""
+
+    def __init__(self, found: str, needed: str) -> None:
+        self.found, self.needed = found, needed
+        super().__init__(f"{found} cannot be migrated online; needed is {needed}", next_command="status")
+
+
+class BadChange(SchemaError):
+    """A change as its author wrote it does not fit itself or the table; nothing was changed."""
+
+    def __init__(self, change: str, why: str) -> None:
+        self.change, self.why = change, why
+        super().__init__(f"change {change} cannot be applied: {why}", next_command="status")
+
+
+class SpecChanged(SchemaError):
+    """A change was edited after it had been applied to this database."""
+
+    def __init__(self, change: str, phase: str) -> None:
+        self.change, self.phase = change, phase
+        super().__init__(
+            f"change {change} is {phase} in this database but was edited since; "
+            "run the release that applied it, or roll it back with that release first",
+            next_command="status",
+        )
+
+
+class LeaseHeld(SchemaError):
+    """Another engine works on this change and did not finish while we waited."""
+
+    def __init__(self, change: str, owner: str, left_s: float) -> None:
+        self.change, self.owner, self.left_s = change, owner, left_s
+        super().__init__(
+            f"change {change} is being worked on by {owner}, whose lease ends in {max(left_s, 0):.0f} s unless it is "
+            "renewed; wait for it to finish",
+            next_command="status",
+        )
+
+
+class LeaseLost(SchemaError):
+    """Another engine took over while this one was away; its last transaction was rolled back."""
+
+    def __init__(self, change: str) -> None:
+        self.change = change
+        super().__init__(
+            f"another process took over change {change} while this one was stalled; it goes on there",
+            next_command="status",
+        )
+
+
+class LockNotGranted(SchemaError):
+    """The database did not grant a lock, in any of several short tries; nothing was changed by this step."""
+
+    def __init__(self, what: str, tries: int, waited_s: float) -> None:
+        self.what, self.tries, self.waited_s = what, tries, waited_s
+        super().__init__(
+            f"{what} got no lock in {tries} short tries over {waited_s:.0f} s, because some transaction stays open; "
+            "end it, then run the same command again",
+            next_command="status",
+        )
+
+
+class NotExpanded(SchemaError):
+    """A phase needs expand to have run."""
+
+    def __init__(self, change: str, phase: str) -> None:
+        self.change, self.phase = change, phase
+        super().__init__(f"change {change} is {phase}, and must be expanded first", next_command="expand")
+
+
+class NotSynced(SchemaError):
+    """Contract needs every row to be the same on both sides, proved."""
+
+    def __init__(self, change: str, phase: str) -> None:
+        self.change, self.phase = change, phase
+        super().__init__(
+            f"change {change} is {phase}, and its rows must be migrated before contract", next_command="migrate"
+        )
+
+
+class StaleRows(SchemaError):
+    """Rows exist whose old and new columns do not follow from each other."""
+
+    def __init__(self, change: str, table: str, rows: int, *, next_command: str = "migrate") -> None:
+        self.change, self.table, self.rows = change, table, rows
+        super().__init__(
+            f"change {change} has {rows} stale rows in {table}: old and new columns do not agree",
+            next_command=next_command,
+        )
+
+
+class NewColumnsWritten(StaleRows):
+    """Stale rows that a backfill must not decide on: both sides hold a value, so a person says which one wins."""
+
+    def __init__(self, change: str, table: str, rows: int) -> None:
+        super().__init__(change, table, rows)
+        self.sentence = (
+            f"change {change} has {rows} stale rows in {table} where both sides were written without sync; "
+            "say which side is right with --prefer old or --prefer new"
+        )
+        self.next_command = "migrate --prefer old"
+        self.args = (self.sentence,)
+
+
+class TriggersMissing(SchemaError):
+    """Someone removed or disabled a sync trigger: writes may have missed the other side."""
+
+    def __init__(self, change: str, names: Sequence[str]) -> None:
+        self.change, self.names = change, tuple(names)
+        super().__init__(
+            f"change {change} lacks its sync trigger {', '.join(self.names)}; "
+            "expand puts it back, and migrate must then run again",
+            next_command="expand",
+        )
+
+
+class OldColumnsUsed(SchemaError):
+    """Contract is done, but an old column is still there."""
+
+    def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
+        self.change, self.table, self.columns = change, table, tuple(columns)
+        super().__init__(
+            f"change {change} is contracted, yet {table} still has {', '.join(self.columns)}", next_command="contract"
+        )
+
+
+class OlderProcessesAlive(SchemaError):
+    """Contract would take columns from under processes that still use them."""
+
+    def __init__(self, release: Release, names: Sequence[str]) -> None:
+        self.release, self.names = release, tuple(names)
+        super().__init__(
+            f"contract of {release} must wait: {len(self.names)} older process(es) still live: {', '.join(self.names)}; "
+            "replace or stop them first",
+            next_command="contract",
+        )
+
+
+class SameReleaseAlive(SchemaError):
+    """Rollback would take columns from under processes of this release."""
+
+    def __init__(self, release: Release, names: Sequence[str]) -> None:
+        self.release, self.names = release, tuple(names)
+        super().__init__(
+            f"rollback of {release} must wait: {len(self.names)} process(es) of it still live: {', '.join(self.names)}; "
+            "stop them first",
+            next_command="rollback",
+        )
+
+
+class PastPointOfNoReturn(SchemaError):
+    """The old columns are gone, or going: there is nothing to roll back to."""
+
+    def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
+        self.change, self.table, self.columns = change, table, tuple(columns)
+        super().__init__(
+            f"change {change} cannot be rolled back: contract has begun to remove {', '.join(self.columns)} from {table}, "
+            "and what processes wrote since is only in the new columns; restore a backup, or go forward",
+            next_command="contract",
+        )
+
+
+class RollbackUnfinished(SchemaError):
+    """A rollback was interrupted; it must be finished before the change can go forward again."""
+
+    def __init__(self, change: str) -> None:
+        self.change = change
+        super().__init__(f"the rollback of change {change} was interrupted; finish it first", next_command="rollback")
+
+
+class DatabaseUnreachable(SchemaError):
+    """There is no connection to be had."""
+
+    def __init__(self, where: str, kind: str) -> None:
+        self.where, self.kind = where, kind
+        super().__init__(
+            f"the database {where} cannot be reached ({kind}); check its address and that it runs",
+            next_command="status",
+        )
+
+
+class StatementFailed(SchemaError):
+    """The database refused a statement. Only its class and code are told: its text may quote stored values."""
+
+    def __init__(self, what: str, kind: str, code: str) -> None:
+        self.what, self.kind, self.code = what, kind, code
+        super().__init__(f"the database refused to {what} ({kind} {code}".rstrip() + ")", next_command="status")
+
+
+class Stopped(SchemaError):
+    """Someone asked to stop; the work stands at the edge of a batch and goes on from there."""
+
+    def __init__(self, change: str, rows_done: int, rows_total: int) -> None:
+        self.change, self.rows_done, self.rows_total = change, rows_done, rows_total
+        super().__init__(
+            f"stopped at {rows_done} of {rows_total} rows of change {change}; the same command goes on from there",
+            next_command="migrate",
+        )

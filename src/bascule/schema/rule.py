@@ -1,0 +1,115 @@
+"""The sync rule as SQL: when a write of one side must fill the other, for any database.
+
+f gives the new columns from the old ones, g the old from the new.
+
+    event   condition                                            action
+    INSERT  no new column set, new != f(old)                     new := f(old)
+    INSERT  some new column set, new != f(old), old != g(new)    old := g(new)
+    UPDATE  new changed, new != f(old), (old != g(new) or the    fill NULL new columns from f(OLD.old) when never
+            row was never filled)                                filled; then old := g(new)
+    UPDATE  old changed and new not, new != f(old), old != g(new) new := f(old)
+
+"Differs in both directions" is what stops the echo: no session marker is needed, so the rule also holds where a
+trigger's own write fires the opposite trigger, and through connection poolers. A write of both sides: the new one wins.
+A row whose new columns are all NULL was never filled ("virgin"); hence new columns are nullable and without default.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from bascule.schema.changes import Split
+
+__all__ = ["Rule"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One change in one database's SQL. A row is named by its prefix: `NEW.`, `OLD.`, or nothing in a plain query.
+
+    `quote` quotes a column name; `differs` compares two values so that NULL equals NULL and case and blanks count.
+    """
+
+    split: Split
+    database: str
+    quote: Callable[[str], str]
+    differs: Callable[[str, str], str]
+
+    def columns(self, names: Iterable[str], row: str) -> dict[str, str]:
+        """Return the SQL for each of these columns of a row."""
+        return {name: f"{row}{self.quote(name)}" for name in names}
+
+    def new_from_old(self, row: str = "") -> dict[str, str]:
+        """Return f for each new column, read from a row."""
+        old = self.columns(self.split.old, row)
+        return {name: f"({self.split.fill(name, self.database, old=old, new={})})" for name in self.split.new}
+
+    def old_from_new(self, row: str = "", *, values: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Return g for each old column, read from a row, or from the given SQL for each new column."""
+        new = self.columns(self.split.new, row) if values is None else values
+        return {name: f"({self.split.fill(name, self.database, old={}, new=new)})" for name in self.split.old}
+
+    def virgin(self, row: str = "") -> str:
+        """Say that the row was never filled."""
+        return _all(f"{column} IS NULL" for column in self.columns(self.split.new, row).values())
+
+    def new_set(self, row: str = "") -> str:
+        """Say that some new column holds a value."""
+        return _any(f"{column} IS NOT NULL" for column in self.columns(self.split.new, row).values())
+
+    def differs_forward(self, row: str = "") -> str:
+        """Say that some new column is not f(old)."""
+        return self._some_differ(self.columns(self.split.new, row), self.new_from_old(row))
+
+    def differs_backward(self, row: str = "") -> str:
+        """Say that some old column is not g(new)."""
+        return self._some_differ(self.columns(self.split.old, row), self.old_from_new(row))
+
+    def stale(self, row: str = "") -> str:
+        """Say that neither side follows from the other."""
+        return _all((self.differs_forward(row), self.differs_backward(row)))
+
+    def condition(self, event: str) -> str:
+        """Say when the trigger of this event acts."""
+        forward, backward = self.differs_forward("NEW."), self.differs_backward("NEW.")
+        new_changed, old_changed = self._changed(self.split.new), self._changed(self.split.old)
+        return {
+            "ins_old": _all((self.virgin("NEW."), forward)),
+            "ins_new": _all((self.new_set("NEW."), forward, backward)),
+            "upd_new": _all((new_changed, forward, _any((backward, self.virgin("OLD."))))),
+            "upd_old": _all((old_changed, f"NOT {new_changed}", forward, backward)),
+        }[event]
+
+    def action(self, event: str) -> dict[str, str]:
+        """Return what the trigger of this event puts into which column of the written row.
+
+        The order matters where a database assigns one by one: fills come before the values that read them.
+        """
+        if event in ("ins_old", "upd_old"):
+            return self.new_from_old("NEW.")
+        if event == "ins_new":
+            return self.old_from_new("NEW.")
+        filled = self.filled()
+        return {**filled, **self.old_from_new(values=filled)}
+
+    def filled(self) -> dict[str, str]:
+        """Return each new column as written or, where it is NULL in a row that was never filled, from the row before."""
+        before, virgin = self.new_from_old("OLD."), self.virgin("OLD.")
+        return {
+            name: f"coalesce({column}, CASE WHEN {virgin} THEN {before[name]} END)"
+            for name, column in self.columns(self.split.new, "NEW.").items()
+        }
+
+    def _changed(self, names: Iterable[str]) -> str:
+        names = tuple(names)
+        return self._some_differ(self.columns(names, "NEW."), self.columns(names, "OLD."))
+
+    def _some_differ(self, left: Mapping[str, str], right: Mapping[str, str]) -> str:
+        return _any(self.differs(left[name], right[name]) for name in left)
+
+
+def _all(conditions: Iterable[str]) -> str:
+    return "(" + " AND ".join(conditions) + ")"
+
+
+def _any(conditions: Iterable[str]) -> str:
+    return "(" + " OR ".join(conditions) + ")"

@@ -1,0 +1,107 @@
+"""One own connection for the length of a phase: transactions with short lock timeouts, tried again when locked out."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from bascule.schema.databases import Database, database_of
+from bascule.schema.refusals import DatabaseUnreachable, LockNotGranted, StatementFailed
+
+__all__ = ["Retry", "Session"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How long to go on when a lock is not granted: jittered pauses between `first_s` and `longest_s`."""
+
+    within_s: float = 60.0
+    first_s: float = 0.05
+    longest_s: float = 2.0
+    random: Callable[[], float] = field(default=random.random)
+    sleep: Callable[[float], None] = field(default=time.sleep)
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A connection taken out of the pool for good, so that its session settings never reach the service."""
+
+    connection: sa.Connection
+    database: Database
+    retry: Retry
+
+    @classmethod
+    @contextmanager
+    def open(cls, engine: sa.Engine, retry: Retry) -> Iterator["Session"]:
+        """Connect, check the server's version, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
+        try:
+            connection = engine.connect()
+        except DBAPIError as error:
+            where = engine.url.render_as_string(hide_password=True)
+            raise DatabaseUnreachable(where, type(error.orig).__name__) from error
+        with connection:
+            database = database_of(connection.dialect)
+            if database.isolation is not None:
+                connection.execution_options(isolation_level=database.isolation)
+            connection.detach()
+            session = cls(connection, database, retry)
+            session.read("tell its version", database.check_version)
+            yield session
+
+    def transaction(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` in a transaction of its own and commit; start over, after a pause, when a lock is not granted.
+
+        Raises: LockNotGranted when that went on for the whole time of the retry policy; StatementFailed.
+        """
+        return self._retried(what, lambda: self._in_transaction(work, writes=True))
+
+    def read(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work`, which only reads, in a transaction of its own that keeps no writer waiting."""
+        return self._retried(what, lambda: self._in_transaction(work, writes=False))
+
+    def alone(self, what: str, work: Callable[[sa.Connection], T]) -> T:
+        """Run `work` outside any transaction (PostgreSQL builds indexes concurrently only there), tried again likewise."""
+
+        def once() -> T:
+            before = self.connection.get_isolation_level()
+            self.connection.execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                with self.connection.begin():  # no transaction on the server: it frames SQLAlchemy's bookkeeping only
+                    return work(self.connection)
+            finally:
+                self.connection.execution_options(isolation_level=before)
+
+        return self._retried(what, once)
+
+    def pause(self, seconds: float) -> None:
+        """Leave the database to others."""
+        self.retry.sleep(seconds)
+
+    def _in_transaction(self, work: Callable[[sa.Connection], T], *, writes: bool) -> T:
+        with self.connection.begin():
+            self.database.begin(self.connection, writes=writes)
+            return work(self.connection)
+
+    def _retried(self, what: str, once: Callable[[], T]) -> T:
+        started, tries = self.retry.clock(), 0
+        while True:
+            tries += 1
+            try:
+                return once()
+            except DBAPIError as error:
+                waited_s = self.retry.clock() - started
+                if not self.database.is_lock_trouble(error):
+                    kind, code = type(error.orig).__name__, self.database.error_code(error)
+                    raise StatementFailed(what, kind, code) from error
+                if waited_s >= self.retry.within_s:
+                    raise LockNotGranted(what, tries, waited_s) from error
+            ceiling = min(self.retry.longest_s, self.retry.first_s * 2 ** min(tries, 10))
+            self.retry.sleep(ceiling * (0.5 + self.retry.random() / 2))
