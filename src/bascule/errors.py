@@ -33,6 +33,9 @@ __all__ = [
 class BasculeError(Exception):
     """A refusal or failure that a person can act on: one clear sentence, and the next command to type."""
 
+    exit_code = 1
+    """What a command line ends with: 1 refused or failed, 3 stopped and resumable."""
+
     def __init__(self, sentence: str, *, next_command: str | None = None) -> None:
         self.sentence = sentence
         self.next_command = next_command

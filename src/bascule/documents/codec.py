@@ -76,7 +76,7 @@ def _read(kind: Any, data: Any, strict: bool, where: str) -> Any:
         return data
     if kind is Any or kind is object:
         return data
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+    if kind is not Release and dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _read_dataclass(kind, data, strict, where)
     return _read_scalar(kind, data, where)
 

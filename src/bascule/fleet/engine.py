@@ -50,6 +50,8 @@ class Silent:
 class Stopped(BasculeError):
     """The run stopped at the edge of a step because it was asked to; it can go on."""
 
+    exit_code = 3
+
     def __init__(self, why: str, next_command: str) -> None:
         self.why = why
         super().__init__(f"the run is {why}; the fleet keeps serving as it is", next_command=next_command)

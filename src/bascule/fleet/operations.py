@@ -23,6 +23,7 @@ __all__ = [
     "abort",
     "apply",
     "create_plan",
+    "install",
     "load_plan",
     "newest_plan",
     "open_journal",
@@ -110,6 +111,23 @@ def apply(fleet: Fleet, path: Path, reporter: Reporter, *, until: str | None = N
         else:
             _refuse_other_run(journal, run, plan)
         Engine(fleet, journal, run, reporter).forward(until=until)
+        return journal.document(run)
+
+
+def install(fleet: Fleet, target: Release, reporter: Reporter) -> RunDocument:
+    """Plan and do the first start of a fleet, or go on with one that was killed. Raises as apply does."""
+    with _locked(fleet) as journal:
+        run = journal.open_run()
+        if run is None:
+            refuse_on_findings(preflight(fleet, target))
+            plan, _ = create_plan(fleet, target, install=True)
+            run = journal.begin(plan)
+        elif journal.plan(run).kind != "install" or journal.plan(run).target != target:
+            going = journal.plan(run)
+            raise PlanRefused(
+                f"a run to {going.target} is not finished; nothing was changed", next_command="bascule upgrade status"
+            )
+        Engine(fleet, journal, run, reporter).forward()
         return journal.document(run)
 
 

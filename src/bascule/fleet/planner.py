@@ -17,6 +17,7 @@ __all__ = ["PlanInputs", "build_install", "build_upgrade"]
 
 _DEFAULT_ESTIMATES_S = {
     "stage": 20.0,
+    "install": 5.0,
     "check": 2.0,
     "expand": 2.0,
     "migrate": 5.0,

@@ -1,0 +1,139 @@
+"""A service of a hundred lines, for tests of the orchestrator: threads that answer HTTP, and a schema in a file.
+
+service.py serve | work            a process, until SIGTERM
+service.py schema PHASE            expand, migrate, contract, rollback
+service.py status | check | pin-hold RELEASE | pin-release
+"""
+
+import fcntl
+import http.server
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+STATE = Path(os.environ["STUB_STATE"])
+RELEASE = os.environ.get("STUB_RELEASE", os.environ.get("BASCULE_RELEASE", ""))
+AFTER = {"expand": "expanded", "migrate": "synced", "contract": "contracted"}
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        time.sleep(float(self.headers.get("X-Wait", "0")))
+        body = b"ok"
+        self.send_response(200)
+        self.send_header("X-Bascule-Release", RELEASE)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = False
+
+    def __init__(self, listener):
+        super().__init__(listener.getsockname(), Answer, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+
+
+def become_ready():
+    if os.environ.get("STUB_BREAK") == "dies" and RELEASE == "2.0":
+        print("cannot find my settings", file=sys.stderr)
+        sys.exit(7)
+    if os.environ.get("STUB_BREAK") == "hangs" and RELEASE == "2.0":
+        print("waiting for something", file=sys.stderr, flush=True)
+        time.sleep(60)
+    path = Path(os.environ["BASCULE_READY_FILE"])
+    draft = path.with_suffix(".draft")
+    draft.write_text(f"{os.getpid()}\n")
+    draft.rename(path)
+
+
+def serve():
+    if "BASCULE_LISTEN_FD" in os.environ:
+        listener = socket.socket(fileno=int(os.environ["BASCULE_LISTEN_FD"]))
+    else:
+        host, port = os.environ["BASCULE_LISTEN"].split(":")
+        listener = socket.create_server((host, int(port)))
+    server = Server(listener)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    become_ready()
+    server.serve_forever(poll_interval=0.02)
+    server.server_close()
+
+
+def work():
+    done = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: done.set())
+    become_ready()
+    done.wait()
+
+
+def edit(change):
+    """Change the state file under a lock; every change is one replacement."""
+    STATE.mkdir(exist_ok=True)
+    with (STATE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = STATE / "state.json"
+        state = json.loads(path.read_text()) if path.exists() else {"phase": "planned", "hold": None, "effects": []}
+        change(state)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps(state))
+        draft.rename(path)
+        return state
+
+
+def schema(phase):
+    wanted = "planned" if phase == "rollback" else AFTER[phase]
+    time.sleep(float(os.environ.get("STUB_SLOW_S", "0")))
+
+    def change(state):
+        if state["phase"] != wanted:
+            state["effects"].append(phase)
+        state["phase"] = wanted
+
+    edit(change)
+    print(f"{phase} done", file=sys.stderr)
+
+
+def hold(release):
+    edit(lambda state: state.update(hold=release))
+
+
+def status():
+    state = edit(lambda state: None)
+    pin = state["hold"] or RELEASE
+    change = {"id": "widen", "release": "2.0", "table": "things", "phase": state["phase"], "rows_total": 3}
+    print(json.dumps({"service": "stub", "pin": pin, "pin_hold": state["hold"], "changes": [change]}))
+
+
+def main(verb, *rest):
+    if verb in ("serve", "work"):
+        {"serve": serve, "work": work}[verb]()
+    elif verb == "schema":
+        schema(rest[0])
+    elif verb == "status":
+        status()
+    elif verb == "check":
+        if os.environ.get("STUB_BREAK") == "check":
+            print("the configuration lacks a key", file=sys.stderr)
+            sys.exit(2)
+    elif verb == "pin-hold":
+        hold(rest[0])
+    elif verb == "pin-release":
+        hold(None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
