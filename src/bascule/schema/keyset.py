@@ -1,11 +1,11 @@
 """Walking a table along its primary key: ranges of whole keys, and a cursor that survives the process."""
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +26,20 @@ class Keyset:
     @property
     def source(self) -> sa.TableClause:
         """The table with its key columns."""
-        return sa.table(self.table, *(sa.column(name) for name in self.key))
+        return sa.table(self.table, *(_column(name) for name in self.key))
 
     def after(self, key: Key | None) -> sa.ColumnElement[bool]:
         """Say that a row comes after the key; every row does when there is none."""
         if key is None:
             return sa.true()
         # The bound on the first column is implied, but lets the planner start in the middle of the index.
-        bound = sa.column(self.key[0]) >= _raw(key[0])
+        bound = _column(self.key[0]) >= _raw(key[0])
         return sa.and_(bound, sa.or_(*(self._level(key, depth) for depth in range(len(key)))))
 
     def up_to(self, key: Key) -> sa.ColumnElement[bool]:
         """Say that a row comes before the key or is it."""
-        equal = sa.and_(*(sa.column(name) == _raw(value) for name, value in zip(self.key, key, strict=True)))
-        bound = sa.column(self.key[0]) <= _raw(key[0])
+        equal = sa.and_(*(_column(name) == _raw(value) for name, value in zip(self.key, key, strict=True)))
+        bound = _column(self.key[0]) <= _raw(key[0])
         levels = (self._level(key, depth, before=True) for depth in range(len(key)))
         return sa.and_(bound, sa.or_(*levels, equal))
 
@@ -49,14 +49,18 @@ class Keyset:
 
     def page(self, connection: sa.Connection, low: Key | None, rows: int) -> Sequence[Key]:
         """Return the keys of the next rows after `low`, in order."""
-        columns = [sa.column(name) for name in self.key]
+        columns = [_column(name) for name in self.key]
         query = sa.select(*columns).select_from(self.source).where(self.after(low)).order_by(*columns).limit(rows)
         return [tuple(row) for row in connection.execute(query)]
 
     def _level(self, key: Key, depth: int, *, before: bool = False) -> sa.ColumnElement[bool]:
-        equal = [sa.column(name) == _raw(value) for name, value in zip(self.key[:depth], key[:depth], strict=True)]
-        column, value = sa.column(self.key[depth]), _raw(key[depth])
+        equal = [_column(name) == _raw(value) for name, value in zip(self.key[:depth], key[:depth], strict=True)]
+        column, value = _column(self.key[depth]), _raw(key[depth])
         return sa.and_(*equal, column < value if before else column > value)
+
+
+def _column(name: str) -> sa.ColumnClause[Any]:
+    return sa.column(name, sa.types.NullType())
 
 
 def _raw(value: object) -> sa.BindParameter[Any]:
@@ -83,9 +87,9 @@ def _plain(value: object) -> object:
         return {"uuid": str(value)}
     if isinstance(value, decimal.Decimal):
         return {"decimal": str(value)}
-    if isinstance(value, datetime.datetime):
+    if isinstance(value, dt.datetime):
         return {"datetime": value.isoformat()}
-    if isinstance(value, datetime.date):
+    if isinstance(value, dt.date):
         return {"date": value.isoformat()}
     raise TypeError(f"a primary key of type {type(value).__name__} cannot be walked")
 
@@ -94,11 +98,11 @@ def _value(item: Any) -> object:  # Any: parsed JSON, written by `encode`
     if not isinstance(item, dict):
         return item
     ((kind, text),) = item.items()
-    readers = {
+    readers: dict[str, Callable[[str], object]] = {
         "bytes": base64.b64decode,
         "uuid": uuid.UUID,
         "decimal": decimal.Decimal,
-        "datetime": datetime.datetime.fromisoformat,
-        "date": datetime.date.fromisoformat,
+        "datetime": dt.datetime.fromisoformat,
+        "date": dt.date.fromisoformat,
     }
     return readers[kind](text)

@@ -37,7 +37,7 @@ class Lease:
 
     def write(self, connection: sa.Connection, *, phase: str | None = None, **values: object) -> None:
         """Write to the change's row and renew; a new phase gets its time. Raises LeaseLost when fenced off."""
-        now = sa.literal_column(self.session.database.now)
+        now = self.session.database.clock
         if phase is not None:
             values |= {"phase": phase, "phase_at": now}
         values.setdefault("lease_until", now + self.lease_s)
@@ -47,7 +47,7 @@ class Lease:
 
     def renew(self, connection: sa.Connection, *, for_long: bool = False) -> None:
         """Renew; `for_long` before a single statement that may run for minutes."""
-        now = sa.literal_column(self.session.database.now)
+        now = self.session.database.clock
         self.write(connection, lease_until=now + (_LONG_STATEMENT_S if for_long else self.lease_s))
 
     def row(self, connection: sa.Connection) -> ChangeRow:
@@ -58,7 +58,7 @@ class Lease:
 
     def journal(self, connection: sa.Connection, statement: str) -> int:
         """Note that a statement begins; returns its number for `journal_done`."""
-        now, phase = sa.literal_column(self.session.database.now), self.row(connection).phase
+        now, phase = self.session.database.clock, self.row(connection).phase
         entry = sa.insert(JOURNAL).values(change=self.change, phase=phase, statement=statement, started=now)
         key = connection.execute(entry).inserted_primary_key
         assert key is not None  # noqa: S101 # an insert of one row has a key
@@ -66,7 +66,7 @@ class Lease:
 
     def journal_done(self, connection: sa.Connection, number: int) -> None:
         """Note that the statement is done."""
-        now = sa.literal_column(self.session.database.now)
+        now = self.session.database.clock
         connection.execute(sa.update(JOURNAL).where(JOURNAL.c.seq == number).values(finished=now))
 
 
@@ -94,7 +94,7 @@ def hold(session: Session, change: str, *, lease_s: float, wait_s: float) -> Ite
 
 def _take(session: Session, connection: sa.Connection, change: str, me: str, lease_s: float) -> int | None:
     """Take the lease if it is free; return its token."""
-    now, row = sa.literal_column(session.database.now), CHANGES.c
+    now, row = session.database.clock, CHANGES.c
     seen = connection.execute(
         sa.select(row.lease_owner, row.lease_token, (row.lease_until < now).label("over")).where(row.id == change)
     ).one()
@@ -116,7 +116,7 @@ def _give_back(lease: Lease) -> None:
 
 
 def _refusal(session: Session, connection: sa.Connection, change: str) -> LeaseHeld:
-    row, now = CHANGES.c, sa.literal_column(session.database.now)
+    row, now = CHANGES.c, session.database.clock
     held = connection.execute(sa.select(row.lease_owner, row.lease_until - now).where(row.id == change)).one()
     return LeaseHeld(change, str(held[0]), float(held[1]))
 

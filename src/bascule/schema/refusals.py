@@ -164,8 +164,8 @@ class OlderProcessesAlive(SchemaError):
     def __init__(self, release: Release, names: Sequence[str]) -> None:
         self.release, self.names = release, tuple(names)
         super().__init__(
-            f"contract of {release} must wait: {len(self.names)} older process(es) still live: {', '.join(self.names)}; "
-            "replace or stop them first",
+            f"contract of {release} must wait for {len(self.names)} older live process(es): {', '.join(self.names)}; "
+            "replace them first",
             next_command="contract",
         )
 
@@ -176,7 +176,7 @@ class SameReleaseAlive(SchemaError):
     def __init__(self, release: Release, names: Sequence[str]) -> None:
         self.release, self.names = release, tuple(names)
         super().__init__(
-            f"rollback of {release} must wait: {len(self.names)} process(es) of it still live: {', '.join(self.names)}; "
+            f"rollback of {release} must wait for {len(self.names)} live process(es) of it: {', '.join(self.names)}; "
             "stop them first",
             next_command="rollback",
         )
@@ -188,8 +188,8 @@ class PastPointOfNoReturn(SchemaError):
     def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
         self.change, self.table, self.columns = change, table, tuple(columns)
         super().__init__(
-            f"change {change} cannot be rolled back: contract has begun to remove {', '.join(self.columns)} from {table}, "
-            "and what processes wrote since is only in the new columns; restore a backup, or go forward",
+            f"change {change} cannot be rolled back: contract has begun to remove {', '.join(self.columns)} "
+            f"from {table}, and what processes wrote since is only in the new columns; restore a backup, or go forward",
             next_command="contract",
         )
 

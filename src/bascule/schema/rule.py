@@ -92,7 +92,7 @@ class Rule:
         return {**filled, **self.old_from_new(values=filled)}
 
     def filled(self) -> dict[str, str]:
-        """Return each new column as written or, where it is NULL in a row that was never filled, from the row before."""
+        """Return each new column as written or, where NULL in a row that was never filled, from the row before."""
         before, virgin = self.new_from_old("OLD."), self.virgin("OLD.")
         return {
             name: f"coalesce({column}, CASE WHEN {virgin} THEN {before[name]} END)"

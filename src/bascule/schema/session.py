@@ -41,7 +41,7 @@ class Session:
     @classmethod
     @contextmanager
     def open(cls, engine: sa.Engine, retry: Retry) -> Iterator["Session"]:
-        """Connect, check the server's version, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
+        """Connect, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
         try:
             connection = engine.connect()
         except DBAPIError as error:
@@ -68,7 +68,7 @@ class Session:
         return self._retried(what, lambda: self._in_transaction(work, writes=False))
 
     def alone(self, what: str, work: Callable[[sa.Connection], T]) -> T:
-        """Run `work` outside any transaction (PostgreSQL builds indexes concurrently only there), tried again likewise."""
+        """Run `work` outside any transaction, as PostgreSQL's concurrent index builds need; tried again likewise."""
 
         def once() -> T:
             before = self.connection.get_isolation_level()

@@ -51,7 +51,7 @@ JOURNAL = sa.Table(
 
 
 class Phase:
-    """The phases of a change, in order; `rolled-back` starts over, and there is no way back from `contracting` on."""
+    """The phases of a change, in order; `rolled_back` starts over, and there is no way back from `contracting` on."""
 
     PLANNED: Final = "planned"
     EXPANDING: Final = "expanding"  # DDL began: new columns that exist from here on are ours
@@ -60,8 +60,8 @@ class Phase:
     SYNCED: Final = "synced"  # a scan found no stale row
     CONTRACTING: Final = "contracting"  # the point of no return
     CONTRACTED: Final = "contracted"  # triggers and old columns are gone
-    ROLLING_BACK: Final = "rolling-back"
-    ROLLED_BACK: Final = "rolled-back"
+    ROLLING_BACK: Final = "rolling_back"
+    ROLLED_BACK: Final = "rolled_back"
 
     WITH_TRIGGERS: Final = (EXPANDED, BACKFILLING, SYNCED)
     WITHOUT_OLD: Final = (CONTRACTING, CONTRACTED)
@@ -130,7 +130,7 @@ def ensure_row(session: Session, change: str, *, release: str, table: str, spec:
                 spec_json=canonical(spec),
                 spec_sha=fingerprint(spec),
                 phase=Phase.PLANNED,
-                phase_at=sa.literal_column(session.database.now),
+                phase_at=session.database.clock,
                 rows_total=0,
                 rows_done=0,
                 rows_stale=0,

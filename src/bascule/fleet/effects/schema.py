@@ -6,7 +6,8 @@ from bascule.fleet.effects.effect import Context, Seen
 __all__ = ["Schema"]
 
 # From which phase on a change counts as having passed a command (facts: schema, "States per change").
-_PHASES = ["planned", "expanded", "backfilling", "synced", "fenced", "contracted", "purged"]
+_PHASES = ["rolled_back", "rolling_back", "planned", "expanding", "expanded", "backfilling", "synced", "fenced"]
+_PHASES += ["contracting", "contracted", "purged"]
 _REACHED = {"expand": "expanded", "migrate": "synced", "contract": "contracted"}
 
 

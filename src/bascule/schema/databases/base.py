@@ -62,6 +62,11 @@ class Database(ABC):
     def __init__(self, dialect: sa.Dialect) -> None:
         self.dialect = dialect
 
+    @property
+    def clock(self) -> sa.ColumnElement[float]:
+        """Seconds since the epoch, by the database's own clock."""
+        return sa.literal_column(self.now, sa.Double)
+
     def quote(self, name: str) -> str:
         """Quote an identifier where it needs it."""
         return self.dialect.identifier_preparer.quote(name)
@@ -76,7 +81,7 @@ class Database(ABC):
 
     @abstractmethod
     def begin(self, connection: sa.Connection, *, writes: bool) -> None:
-        """Prepare a transaction that has just begun: short lock timeouts, and locks that it must have from the start."""
+        """Prepare a transaction that has just begun: short lock timeouts, and locks it must have from the start."""
 
     @abstractmethod
     def error_code(self, error: DBAPIError) -> str:
@@ -140,11 +145,13 @@ class Database(ABC):
 
     def release_old_column(self, table: str, column: Column) -> Step | None:
         """Return the step that lets writers omit an old column before its triggers go, where one is needed."""
-        del table, column  # transactional DDL has no moment between the two
+        del table, column
+        return None  # transactional DDL has no moment between the two
 
     def why_not_expandable(self, column: Column) -> str | None:
         """Return why an old column cannot be kept in sync on this database, if so."""
         del column
+        return None
 
     def charset_of(self, column: Column) -> str:
         """Return what a new column's type needs so that it compares as the old one does."""
@@ -153,17 +160,13 @@ class Database(ABC):
 
     def trigger_steps(self, split: Split, key: Sequence[str]) -> list[Step]:
         """Return the steps that create the change's triggers."""
-        steps = []
-        for event in EVENTS:
-            name = short_name(split.id, event)
-            steps.append(
-                Step(
-                    f"create trigger {name}",
-                    self.drop_trigger(split.table, name) + self.create_trigger(split, event, name, key),
-                    lambda c, name=name: name not in self.triggers(c, split.table),
-                )
-            )
-        return steps
+        return [self._trigger_step(split, event, key) for event in EVENTS]
+
+    def _trigger_step(self, split: Split, event: str, key: Sequence[str]) -> Step:
+        name = short_name(split.id, event)
+        create = self.create_trigger(split, event, name, key)
+        statements = (*self.drop_trigger(split.table, name), *create)  # a disabled one is there, and does not count
+        return Step(f"create trigger {name}", statements, lambda c: name not in self.triggers(c, split.table))
 
     def untrigger_steps(self, split: Split) -> list[Step]:
         """Return the steps that drop the change's triggers, old-shape ones first."""

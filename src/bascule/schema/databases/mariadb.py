@@ -36,7 +36,7 @@ class MariaDB(Database):
     def check_version(self, connection: sa.Connection) -> None:
         """Raise UnsupportedDatabase below 10.6."""
         version = str(connection.scalar(sa.text("SELECT version()")))
-        numbers = tuple(int(part) for part in version.split("-")[0].split(".")[:2])
+        numbers = tuple(int(part) for part in version.split("-", maxsplit=1)[0].split(".")[:2])
         if numbers < (10, 6):
             raise UnsupportedDatabase(f"MariaDB {version}", "10.6 or newer")
 
@@ -90,10 +90,11 @@ class MariaDB(Database):
         rule = self.rule(split)
         when = "INSERT" if event.startswith("ins") else "UPDATE"
         sets = " ".join(f"SET NEW.{self.quote(column)} = {sql};" for column, sql in rule.action(event).items())
-        return (
+        sql = (
             f"CREATE TRIGGER {self.quote(name)} BEFORE {when} ON {self.quote(split.table)} FOR EACH ROW "
-            f"BEGIN IF {BACKFILL_VARIABLE} IS NULL AND {rule.condition(event)} THEN {sets} END IF; END",
+            f"BEGIN IF {BACKFILL_VARIABLE} IS NULL AND {rule.condition(event)} THEN {sets} END IF; END"
         )
+        return (sql,)
 
     def drop_trigger(self, table: str, name: str) -> tuple[str, ...]:
         """Return one statement."""

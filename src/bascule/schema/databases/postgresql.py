@@ -87,12 +87,15 @@ class PostgreSQL(Database):
         if event.startswith("upd"):
             what = f"UPDATE OF {', '.join(map(self.quote, split.new if event == 'upd_new' else split.old))}"
         sets = " ".join(f"NEW.{self.quote(column)} := {sql};" for column, sql in rule.action(event).items())
-        return (
+        function = (
             f"CREATE OR REPLACE FUNCTION {quoted}() RETURNS trigger LANGUAGE plpgsql AS "
-            f"$bascule$ BEGIN {sets} RETURN NEW; END $bascule$",
-            f"CREATE TRIGGER {quoted} BEFORE {what} ON {self.quote(split.table)} FOR EACH ROW "
-            f"WHEN {rule.condition(event)} EXECUTE FUNCTION {quoted}()",
+            f"$bascule$ BEGIN {sets} RETURN NEW; END $bascule$"
         )
+        trigger = (
+            f"CREATE TRIGGER {quoted} BEFORE {what} ON {self.quote(split.table)} FOR EACH ROW "
+            f"WHEN {rule.condition(event)} EXECUTE FUNCTION {quoted}()"
+        )
+        return (function, trigger)
 
     def drop_trigger(self, table: str, name: str) -> tuple[str, ...]:
         """Return the statements for trigger and function."""
