@@ -1,0 +1,35 @@
+"""The WSGI application: every path and what answers it."""
+
+from typing import Any
+
+import falcon
+
+from bascule_keymanager.api.context import Context
+from bascule_keymanager.api.errors import install_error_handlers
+from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
+from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
+from bascule_keymanager.api.versions import HealthResource, VersionResource, VersionsResource
+from bascule_keymanager.config import Settings
+from bascule_keymanager.storage.orders import OrderStore
+from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.secrets import SecretStore
+
+__all__ = ["make_app"]
+
+
+def make_app(
+    settings: Settings, *, secrets: SecretStore, projects: Projects, orders: OrderStore, accept_order: AcceptOrder
+) -> falcon.App[Any, Any]:  # Any: requests and responses are falcon's own
+    """Return the application for these stores."""
+    app = falcon.App(middleware=[Context(allow_anonymous=settings.allow_anonymous_access)])
+    app.req_options.strip_url_path_trailing_slash = True
+    install_error_handlers(app)
+    app.add_route("/", VersionsResource(settings))
+    app.add_route("/v1", VersionResource(settings))
+    app.add_route("/healthcheck", HealthResource())
+    app.add_route("/v1/secrets", SecretsResource(settings, secrets, projects))
+    app.add_route("/v1/secrets/{secret_id}", SecretResource(settings, secrets, projects))
+    app.add_route("/v1/secrets/{secret_id}/payload", PayloadResource(secrets))
+    app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
+    app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
+    return app

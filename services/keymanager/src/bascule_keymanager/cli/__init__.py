@@ -1,0 +1,1 @@
+"""The programs: parse, call one function, print."""

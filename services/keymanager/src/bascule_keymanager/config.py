@@ -1,0 +1,112 @@
+"""The configuration file, in Barbican's option names, read once into one frozen value."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from oslo_config import cfg
+
+from bascule_keymanager.errors import ConfigRefused
+
+__all__ = ["Settings", "load_settings"]
+
+_DEFAULT = (
+    cfg.StrOpt("host_href", help="Base of the references in answers; without it, they follow the request."),
+    cfg.BoolOpt("allow_anonymous_access", default=False, help="Serve requests without identity headers."),
+    cfg.IntOpt("max_allowed_request_size_in_bytes", default=25_000, min=1, help="Longest body of a JSON request."),
+    cfg.IntOpt("max_allowed_secret_in_bytes", default=20_000, min=1, help="Longest payload."),
+    cfg.IntOpt("max_limit_paging", default=100, min=1, help="Largest page of a list."),
+    cfg.IntOpt("default_limit_paging", default=10, min=1, help="Page of a list that names no limit."),
+)
+_DATABASE = (
+    cfg.StrOpt(
+        "connection",
+        secret=True,
+        deprecated_opts=[cfg.DeprecatedOpt("sql_connection", group="DEFAULT")],
+        help="URL of the database: sqlite, postgresql or mysql (MariaDB).",
+    ),
+    cfg.IntOpt("max_pool_size", default=20, min=1, help="Most connections that one process keeps for one purpose."),
+    cfg.BoolOpt("sqlite_synchronous", default=True, help="SQLite waits for the disk at every commit."),
+)
+_SIMPLE_CRYPTO = (
+    cfg.MultiStrOpt("kek", default=[], secret=True, help="Master keys: the first wraps, all are tried for reading."),
+)
+_QUEUE = (
+    cfg.BoolOpt("enable", default=True, help="Orders are always the worker's; False is warned about."),
+    cfg.IntOpt("asynchronous_workers", default=1, min=1, help="Kept for Barbican's files; one worker process is one."),
+)
+_WORKER = (
+    cfg.FloatOpt("sweep_interval_s", default=1.5, min=0.1, help="Pause between two looks for forgotten orders."),
+    cfg.FloatOpt("sweep_age_s", default=1.0, min=0.0, help="An order this old and still PENDING is swept up."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a key manager process needs to know; keys and the database URL never appear in its repr."""
+
+    database_url: str = field(repr=False)
+    keks: tuple[str, ...] = field(repr=False)
+    host_href: str | None = None
+    allow_anonymous_access: bool = False
+    max_request_bytes: int = 25_000
+    max_secret_bytes: int = 20_000
+    max_limit: int = 100
+    default_limit: int = 10
+    pool_size: int = 20
+    sqlite_synchronous: bool = True
+    queue_enabled: bool = True
+    sweep_interval_s: float = 1.5
+    sweep_age_s: float = 1.0
+
+
+def load_settings(config_file: str | None = None) -> Settings:
+    """Read the file named here or by KEYMANAGER_CONFIG. Raises ConfigRefused."""
+    path = config_file or os.environ.get("KEYMANAGER_CONFIG")
+    if not path:
+        raise ConfigRefused(None, "no file is named")
+    if not Path(path).is_file():
+        raise ConfigRefused(path, "there is no such file")
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_DEFAULT)
+    conf.register_opts(_DATABASE, group="database")
+    conf.register_opts(_SIMPLE_CRYPTO, group="simple_crypto_plugin")
+    conf.register_opts(_QUEUE, group="queue")
+    conf.register_opts(_WORKER, group="worker")
+    try:
+        conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
+        return _settings(conf, path)
+    except cfg.Error as unreadable:
+        raise ConfigRefused(path, _without_values(unreadable)) from None
+
+
+def _without_values(problem: cfg.Error) -> str:
+    # oslo.config repeats the offending value, which may be a key: name the option only.
+    if isinstance(problem, cfg.ConfigFileValueError):
+        return "an option has a value of the wrong type"
+    if isinstance(problem, cfg.ConfigFileParseError):
+        return "it is not in oslo.config's format"
+    return type(problem).__name__
+
+
+def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
+    if not conf.database.connection:
+        raise ConfigRefused(path, "[database] connection is not set")
+    # Since its 2026.1 Barbican has no default key either: a well-known key is worse than none.
+    if not conf.simple_crypto_plugin.kek:
+        raise ConfigRefused(path, "[simple_crypto_plugin] kek is not set")
+    return Settings(
+        database_url=conf.database.connection,
+        keks=tuple(key.strip().strip("'\"") for key in conf.simple_crypto_plugin.kek),
+        host_href=(conf.host_href or "").rstrip("/") or None,
+        allow_anonymous_access=conf.allow_anonymous_access,
+        max_request_bytes=conf.max_allowed_request_size_in_bytes,
+        max_secret_bytes=conf.max_allowed_secret_in_bytes,
+        max_limit=conf.max_limit_paging,
+        default_limit=conf.default_limit_paging,
+        pool_size=conf.database.max_pool_size,
+        sqlite_synchronous=conf.database.sqlite_synchronous,
+        queue_enabled=conf.queue.enable,
+        sweep_interval_s=conf.worker.sweep_interval_s,
+        sweep_age_s=conf.worker.sweep_age_s,
+    )

@@ -1,0 +1,1 @@
+"""How payloads are sealed: in Barbican's own stored formats."""

@@ -1,0 +1,41 @@
+"""Why the key manager does not start or a command refuses; what HTTP clients see is in api/errors.py."""
+
+from bascule.errors import BasculeError, LifecycleError
+
+__all__ = ["ConfigRefused", "KekRefused", "KeyManagerError", "UnreadableKek"]
+
+
+class KeyManagerError(BasculeError):
+    """Something is wrong with this key manager that an operator can put right."""
+
+
+class ConfigRefused(LifecycleError):
+    """The configuration file is missing or cannot be used."""
+
+    def __init__(self, path: str | None, reason: str) -> None:
+        self.path, self.reason = path, reason
+        where = f"configuration file {path}" if path else "configuration"
+        super().__init__(
+            f"the {where} cannot be used: {reason}; correct it, or name another with --config-file or KEYMANAGER_CONFIG"
+        )
+
+
+class KekRefused(LifecycleError):
+    """A configured master key is not a Fernet key; the key itself is never repeated."""
+
+    def __init__(self, position: int) -> None:
+        self.position = position
+        super().__init__(
+            f"[simple_crypto_plugin] kek number {position} is not 32 bytes in URL-safe base64; put the right key there"
+        )
+
+
+class UnreadableKek(KeyManagerError):
+    """No configured master key opens this project key."""
+
+    def __init__(self, kek_id: str) -> None:
+        self.kek_id = kek_id
+        super().__init__(
+            f"no configured [simple_crypto_plugin] kek opens the project key {kek_id}; add the key that wrapped it",
+            next_command="keymanager-status upgrade check",
+        )

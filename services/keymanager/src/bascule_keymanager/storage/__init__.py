@@ -1,0 +1,1 @@
+"""What the key manager keeps, and how it reads and writes it: SQLAlchemy Core, explicit columns, no ORM."""

@@ -1,0 +1,149 @@
+"""Two pools to one database: reads outside transactions, and write transactions that run again when they lose."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+
+from bascule_keymanager.errors import ConfigRefused
+
+__all__ = ["Database", "Read", "Write"]
+
+T = TypeVar("T")
+Read = Callable[[Connection], T]
+Write = Callable[[Connection], T]
+
+_SQLITE_WAIT_MS = 10_000
+_TRIES = 8
+
+# The transaction lost against another one, or met a table that was just altered: nothing was committed.
+_SQLITE_RETRY = {5, 6, 17}  # busy, locked, schema changed; the low byte of the extended code
+_MYSQL_RETRY = {1020, 1205, 1213, 1412, 1615}
+_POSTGRESQL_RETRY = {"0A000", "40001", "40P01", "55P03"}  # 0A000: a cached plan met a changed table
+
+
+class Database:
+    """The service's database.
+
+    `read` runs without a transaction, each statement for itself: no BEGIN and no ROLLBACK cross the wire.
+    `write` runs in one transaction; on SQLite it takes the write lock at once, since a transaction that begins as a
+    reader can be refused the lock however long it waits.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 20, sqlite_synchronous: bool = True) -> None:
+        self.url = _with_driver(url)
+        self._synchronous = "FULL" if sqlite_synchronous else "NORMAL"
+        self.reader = self._engine(pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
+        # READ COMMITTED spares MariaDB the gap locks and stale snapshots of its default level.
+        level = {} if self.url.get_backend_name() == "sqlite" else {"isolation_level": "READ COMMITTED"}
+        self.writer = self._engine(pool_size, **level)
+        if self.dialect == "sqlite":
+            event.listen(self.writer, "begin", _begin_immediate)
+
+    @property
+    def dialect(self) -> str:
+        """The SQL dialect: sqlite, postgresql or mysql (also for MariaDB)."""
+        name = self.url.get_backend_name()
+        return "mysql" if name == "mariadb" else name
+
+    def read(self, query: Read[T]) -> T:
+        """Run `query` outside any transaction; once more when the connection turns out to be gone."""
+        for attempt in range(_TRIES):
+            try:
+                with self.reader.connect() as connection:
+                    return query(connection)
+            except exc.DBAPIError as failure:
+                if attempt == _TRIES - 1 or not (failure.connection_invalidated or _lost(failure)):
+                    raise
+                _pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def write(self, work: Write[T]) -> T:
+        """Run `work` in one transaction and commit; run it again from the start when it lost against another.
+
+        `work` must therefore touch nothing but the connection. Only a transaction that the database itself rolled
+        back is run again; a connection that broke during the commit is not, because the commit may have succeeded.
+        """
+        for attempt in range(_TRIES):
+            try:
+                with self.writer.begin() as connection:
+                    return work(connection)
+            except exc.DBAPIError as failure:
+                if attempt == _TRIES - 1 or not _lost(failure):
+                    raise
+            _pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
+    def warm(self) -> None:
+        """Open one connection of each pool, so that the first request does not pay for it."""
+        for engine in (self.reader, self.writer):
+            with engine.connect() as connection:
+                connection.execute(sa.select(sa.literal(1)))
+
+    def dispose(self) -> None:
+        """Close every connection; the next use opens new ones (call this after a fork)."""
+        self.reader.dispose()
+        self.writer.dispose()
+
+    def _engine(self, pool_size: int, **options: Any) -> Engine:  # Any: create_engine's own keywords
+        if self.dialect == "mysql":
+            options["connect_args"] = {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60}
+            options["pool_recycle"] = 1800
+        elif self.dialect == "postgresql":
+            options["connect_args"] = {"connect_timeout": 10}
+        engine = sa.create_engine(self.url, pool_size=pool_size, max_overflow=pool_size, pool_timeout=30, **options)
+        if self.dialect == "sqlite":
+            event.listen(engine, "connect", self._prepare_sqlite)
+        return engine
+
+    def _prepare_sqlite(self, connection: Any, _record: Any) -> None:  # Any: the driver's own objects
+        connection.isolation_level = None  # transactions begin where we say, never where sqlite3 guesses
+        connection.execute(f"PRAGMA busy_timeout = {_SQLITE_WAIT_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _with_driver(text: str) -> URL:
+    """Name the driver that this service ships with, whatever driver Barbican's file named."""
+    try:
+        url = make_url(text)
+    except exc.ArgumentError:
+        raise ConfigRefused(None, "[database] connection is not a database URL") from None
+    drivers = {
+        "sqlite": "sqlite",
+        "mysql": "mysql+pymysql",
+        "mariadb": "mysql+pymysql",
+        "postgresql": "postgresql+psycopg",
+        "postgres": "postgresql+psycopg",
+    }
+    backend = url.get_backend_name()
+    if backend not in drivers:
+        raise ConfigRefused(None, f"[database] connection names {backend!r}; use sqlite, postgresql or mysql")
+    return url.set(drivername=drivers[backend])
+
+
+def _lost(failure: exc.DBAPIError) -> bool:
+    """Whether the database refused a transaction that may simply be run again."""
+    cause: Any = failure.orig  # Any: each driver has its own exceptions
+    sqlite_code = getattr(cause, "sqlite_errorcode", None)
+    if sqlite_code is not None:
+        return sqlite_code & 0xFF in _SQLITE_RETRY
+    sqlstate = getattr(cause, "sqlstate", None)
+    if sqlstate is not None:
+        return sqlstate in _POSTGRESQL_RETRY
+    arguments: tuple[object, ...] = getattr(cause, "args", ())
+    return bool(arguments) and arguments[0] in _MYSQL_RETRY
+
+
+_sleeper = threading.Event()
+
+
+def _pause(attempt: int) -> None:
+    _sleeper.wait(min(0.01 * 2**attempt, 0.5))

@@ -1,0 +1,282 @@
+"""Secrets and their payloads: one statement to read either, one transaction to keep or delete both."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from bascule_keymanager.clock import utc_now
+from bascule_keymanager.crypto.simple import STORE_PLUGIN, Vault
+from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.projects import Project
+from bascule_keymanager.storage.tables import (
+    container_secret,
+    encrypted_data,
+    kek_data,
+    projects,
+    secret_acl_users,
+    secret_acls,
+    secret_consumer_metadata,
+    secret_store_metadata,
+    secret_user_metadata,
+    secrets,
+)
+
+__all__ = ["NewSecret", "SealedPayload", "Secret", "SecretFilter", "SecretStore", "insert_secret"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewSecret:
+    """What a secret is made of; without a payload it is the first of two steps."""
+
+    creator_id: str | None
+    secret_type: str = "opaque"  # noqa: S105 - a kind of secret, not one
+    name: str | None = None
+    algorithm: str | None = None
+    bit_length: int | None = None
+    mode: str | None = None
+    expiration: dt.datetime | None = None
+    payload: bytes | None = field(default=None, repr=False)
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret as it is shown: never its payload."""
+
+    id: str
+    project: str
+    created_at: dt.datetime
+    updated_at: dt.datetime
+    status: str
+    name: str | None
+    secret_type: str | None
+    expiration: dt.datetime | None
+    algorithm: str | None
+    bit_length: int | None
+    mode: str | None
+    creator_id: str | None
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SealedPayload:
+    """What is stored of a payload; all but `project` is None while a secret has none."""
+
+    project: str
+    content_type: str | None = None
+    kek_id: str | None = None
+    wrapped_kek: str | bytes | None = field(default=None, repr=False)
+    cypher_text: str | bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFilter:
+    """Which secrets a list shows; `name`, `algorithm` and `mode` are SQL patterns, as in Barbican."""
+
+    name: str | None = None
+    algorithm: str | None = None
+    mode: str | None = None
+    bit_length: int | None = None
+    secret_type: str | None = None
+
+
+_content_type = sa.and_(
+    secret_store_metadata.c.secret_id == secrets.c.id,
+    secret_store_metadata.c.key == "content_type",
+    secret_store_metadata.c.deleted == sa.false(),
+)
+_alive = sa.and_(
+    secrets.c.deleted == sa.false(),
+    sa.or_(secrets.c.expiration.is_(None), secrets.c.expiration > sa.bindparam("now", type_=sa.DateTime)),
+)
+_shown = (
+    secrets.c.id,
+    projects.c.external_id,
+    secrets.c.created_at,
+    secrets.c.updated_at,
+    secrets.c.status,
+    secrets.c.name,
+    secrets.c.secret_type,
+    secrets.c.expiration,
+    secrets.c.algorithm,
+    secrets.c.bit_length,
+    secrets.c.mode,
+    secrets.c.creator_id,
+    secret_store_metadata.c.value,
+)
+_owned = secrets.join(projects, projects.c.id == secrets.c.project_id)
+_listed = sa.select(*_shown).select_from(_owned.outerjoin(secret_store_metadata, _content_type))
+_one = _listed.where(secrets.c.id == sa.bindparam("id"), _alive)
+_payload = (
+    sa.select(
+        projects.c.external_id,
+        encrypted_data.c.content_type,
+        encrypted_data.c.kek_id,
+        kek_data.c.plugin_meta,
+        encrypted_data.c.cypher_text,
+    )
+    .select_from(
+        _owned.outerjoin(
+            encrypted_data,
+            sa.and_(encrypted_data.c.secret_id == secrets.c.id, encrypted_data.c.deleted == sa.false()),
+        ).outerjoin(kek_data, kek_data.c.id == encrypted_data.c.kek_id)
+    )
+    .where(secrets.c.id == sa.bindparam("id"), _alive)
+    .order_by(encrypted_data.c.created_at)
+    .limit(1)
+)
+
+
+class SecretStore:
+    """Keeps, finds and deletes secrets; payloads go in and out sealed."""
+
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database, self._vault = database, vault
+
+    def add(self, project: Project, new: NewSecret) -> str:
+        """Keep a secret, with its payload if it has one, and return its id."""
+        secret_id = str(uuid.uuid4())
+        self._database.write(lambda connection: insert_secret(connection, self._vault, project, secret_id, new))
+        return secret_id
+
+    def add_payload(self, project: Project, secret_id: str, payload: bytes, content_type: str) -> bool:
+        """Give a secret its payload; return False, and change nothing, when it has one already or is gone."""
+        sealed = self._vault.seal(project.kek_id, project.wrapped_kek, payload)
+
+        def insert(connection: Connection) -> bool:
+            locked = sa.select(secrets.c.id).where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
+            if connection.execute(locked.with_for_update()).first() is None:
+                return False
+            there = sa.select(encrypted_data.c.id).where(encrypted_data.c.secret_id == secret_id).limit(1)
+            if connection.execute(there).first() is not None:
+                return False
+            _insert_payload(connection, project, secret_id, sealed, content_type)
+            return True
+
+        return self._database.write(insert)
+
+    def get(self, secret_id: str) -> Secret | None:
+        """Return a secret that is neither deleted nor expired, of whatever project."""
+        parameters = {"id": secret_id, "now": utc_now()}
+        row = self._database.read(lambda connection: connection.execute(_one, parameters).first())
+        return _secret(row) if row is not None else None
+
+    def sealed_payload(self, secret_id: str) -> SealedPayload | None:
+        """Return what is stored of a living secret's payload."""
+        parameters = {"id": secret_id, "now": utc_now()}
+        row = self._database.read(lambda connection: connection.execute(_payload, parameters).first())
+        return SealedPayload(*row) if row is not None else None
+
+    def open(self, sealed: SealedPayload) -> bytes:
+        """Return the payload itself."""
+        if sealed.kek_id is None or sealed.wrapped_kek is None or sealed.cypher_text is None:
+            raise AssertionError("the caller checks that there is a payload")
+        return self._vault.open(sealed.kek_id, sealed.wrapped_kek, sealed.cypher_text)
+
+    def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
+        """Return one page of a project's living secrets, oldest first, and how many there are in all."""
+        conditions = [projects.c.external_id == external_id, _alive, *_conditions(wanted)]
+        ordered = _listed.where(*conditions).order_by(secrets.c.created_at, secrets.c.id).limit(limit).offset(offset)
+        counted = sa.select(sa.func.count()).select_from(_owned).where(*conditions)
+        parameters = {"now": utc_now()}
+
+        def query(connection: Connection) -> tuple[list[Secret], int]:
+            rows = connection.execute(ordered, parameters).all()
+            total: int = connection.execute(counted, parameters).scalar_one()
+            return [_secret(row) for row in rows], total
+
+        return self._database.read(query)
+
+    def delete(self, secret_id: str) -> bool:
+        """Delete a secret and what hangs on it; return False when it was gone already."""
+        return self._database.write(lambda connection: _delete(connection, secret_id))
+
+
+def _secret(row: Sequence[Any]) -> Secret:  # Any: the columns of _shown
+    return Secret(*row)
+
+
+def insert_secret(connection: Connection, vault: Vault, project: Project, secret_id: str, new: NewSecret) -> None:
+    """Insert all rows of one secret within the caller's transaction."""
+    connection.execute(
+        secrets.insert().values(
+            **_fresh("ACTIVE"),
+            id=secret_id,
+            name=new.name,
+            secret_type=new.secret_type,
+            expiration=new.expiration,
+            algorithm=new.algorithm,
+            bit_length=new.bit_length,
+            mode=new.mode,
+            creator_id=new.creator_id,
+            project_id=project.id,
+        )
+    )
+    if new.payload is not None:
+        if new.content_type is None:
+            raise AssertionError("a payload has a content type")
+        sealed = vault.seal(project.kek_id, project.wrapped_kek, new.payload)
+        _insert_payload(connection, project, secret_id, sealed, new.content_type)
+
+
+def _insert_payload(connection: Connection, project: Project, secret_id: str, sealed: str, content_type: str) -> None:
+    stored = {"plugin_name": STORE_PLUGIN, "content_type": content_type}
+    connection.execute(
+        secret_store_metadata.insert(),
+        [
+            {**_fresh("PENDING"), "id": str(uuid.uuid4()), "key": key, "value": value, "secret_id": secret_id}
+            for key, value in stored.items()
+        ],
+    )
+    connection.execute(
+        encrypted_data.insert().values(
+            **_fresh("ACTIVE"),
+            id=str(uuid.uuid4()),
+            content_type=content_type,
+            secret_id=secret_id,
+            kek_id=project.kek_id,
+            cypher_text=sealed,
+        )
+    )
+
+
+def _delete(connection: Connection, secret_id: str) -> bool:
+    now = utc_now()
+    gone = {"deleted": True, "deleted_at": now, "updated_at": now}
+    alive = secrets.update().where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
+    if connection.execute(alive.values(gone)).rowcount == 0:
+        return False
+    soft = (secret_store_metadata, secret_user_metadata, encrypted_data, container_secret, secret_consumer_metadata)
+    for table in soft:
+        of_secret = table.update().where(table.c.secret_id == secret_id, table.c.deleted == sa.false())
+        connection.execute(of_secret.values(gone))
+    acls = sa.select(secret_acls.c.id).where(secret_acls.c.secret_id == secret_id)
+    connection.execute(secret_acl_users.delete().where(secret_acl_users.c.acl_id.in_(acls)))
+    connection.execute(secret_acls.delete().where(secret_acls.c.secret_id == secret_id))
+    return True
+
+
+def _conditions(wanted: SecretFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    for column, pattern in (
+        (secrets.c.name, wanted.name),
+        (secrets.c.algorithm, wanted.algorithm),
+        (secrets.c.mode, wanted.mode),
+    ):
+        if pattern is not None:
+            conditions.append(column.like(pattern))
+    if wanted.bit_length is not None:
+        conditions.append(secrets.c.bit_length == wanted.bit_length)
+    if wanted.secret_type is not None:
+        conditions.append(secrets.c.secret_type == wanted.secret_type)
+    return conditions
+
+
+def _fresh(status: str) -> dict[str, Any]:  # Any: column values
+    now = utc_now()
+    return {"created_at": now, "updated_at": now, "deleted": False, "status": status}

@@ -1,0 +1,109 @@
+"""A key manager in this process, on a SQLite file of the test's own."""
+
+import itertools
+from dataclasses import dataclass, field
+
+import falcon.testing
+import pytest
+import sqlalchemy as sa
+from cryptography.fernet import Fernet
+
+from bascule_keymanager.api.app import make_app
+from bascule_keymanager.config import Settings
+from bascule_keymanager.crypto.simple import Vault
+from bascule_keymanager.migrations.base import create_base
+from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.orders import OrderStore
+from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.secrets import SecretStore
+from bascule_keymanager.worker.process import OrderProcessor
+
+
+@dataclass
+class KeyManager:
+    """The parts of one key manager; `wakes` are the orders that a worker was woken for."""
+
+    settings: Settings
+    database: Database
+    wakes: list[str] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.vault = Vault(self.settings.keks)
+        self.projects = Projects(self.database, self.vault)
+        self.secrets = SecretStore(self.database, self.vault)
+        self.orders = OrderStore(self.database)
+        self.processor = OrderProcessor(self.orders, self.projects, self.vault)
+
+    def accept(self, caller, kind, meta, request_id):
+        project = self.projects.get_or_create(caller.project)
+        return self.orders.add(project.id, caller.user, kind, meta, lambda _c, name, _at: self.wakes.append(name))
+
+    def client(self, project="p1", user="u1"):
+        app = make_app(
+            self.settings,
+            secrets=self.secrets,
+            projects=self.projects,
+            orders=self.orders,
+            accept_order=self.accept,
+        )
+        headers = {"X-Project-Id": project, "X-User-Id": user} if project else {}
+        return falcon.testing.TestClient(app, headers=headers)
+
+    def again(self, **changes):
+        """Another process on the same database."""
+        values = {name: getattr(self.settings, name) for name in Settings.__slots__} | changes
+        return KeyManager(Settings(**values), Database(self.settings.database_url))
+
+    def count_statements(self):
+        """Return a list that grows by every statement from here on."""
+        seen = []
+        for engine in (self.database.reader, self.database.writer):
+            sa.event.listen(engine, "before_cursor_execute", lambda _c, _k, text, *_rest: seen.append(text))
+        return seen
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
+    return f"sqlite:///{tmp_path}/keymanager.db"
+
+
+@pytest.fixture
+def make_keymanager():
+    """Build key managers on a database URL; their connections are closed at the end."""
+    made = []
+
+    def make(url, **options):
+        settings = Settings(database_url=url, keks=(Fernet.generate_key().decode(),), **options)
+        database = Database(url, sqlite_synchronous=False)
+        with database.writer.begin() as connection:
+            create_base(connection)
+        made.append(KeyManager(settings, database))
+        return made[-1]
+
+    yield make
+    for keymanager in made:
+        keymanager.database.dispose()
+
+
+@pytest.fixture
+def keymanager(make_keymanager, sqlite_url):
+    return make_keymanager(sqlite_url)
+
+
+@pytest.fixture
+def client(keymanager):
+    return keymanager.client()
+
+
+@pytest.fixture
+def post_secret(client):
+    """Make a secret and return its path."""
+    numbers = itertools.count()
+
+    def post(payload="abc", **fields):
+        body = {"name": f"s{next(numbers)}", "payload": payload, "payload_content_type": "text/plain", **fields}
+        answer = client.simulate_post("/v1/secrets", json={k: v for k, v in body.items() if v is not None})
+        assert answer.status_code == 201, answer.text
+        return "/v1" + answer.json["secret_ref"].partition("/v1")[2]
+
+    return post
