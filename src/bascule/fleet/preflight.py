@@ -1,7 +1,9 @@
 """What is looked at before anything is changed: findings with the command that heals each."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from bascule.documents.codec import to_plain
 from bascule.errors import BasculeError, PlanRefused
@@ -11,6 +13,7 @@ from bascule.release import Release
 __all__ = ["Finding", "preflight", "refuse_on_findings"]
 
 _LEAST_FREE_BYTES = 200 * 1024 * 1024
+_LEAST_STATE_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ def refuse_on_findings(findings: list[Finding]) -> None:
 
 
 def _findings(fleet: Fleet, target: Release) -> Iterator[Finding]:
+    yield _attempt("state", lambda: _room_for_state(fleet.config.state))
     reached = True
     for node in fleet.nodes.values():
         try:
@@ -69,6 +73,24 @@ def _attempt(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, "passed", look())
     except BasculeError as error:
         return Finding(name, "failed", error.sentence, error.next_command)
+
+
+def _room_for_state(directory: Path) -> str:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(directory).free
+    except OSError as broken:
+        raise PlanRefused(
+            f"the state directory {directory} cannot be used: {broken.strerror}; nothing was changed",
+            next_command="set state in the [fleet] section of fleet.toml",
+        ) from broken
+    if free < _LEAST_STATE_BYTES:
+        raise PlanRefused(
+            f"the state directory {directory} has {free // 1024} KiB free, and the journal needs"
+            f" {_LEAST_STATE_BYTES // 1024**2} MiB; nothing was changed",
+            next_command=f"df {directory}",
+        )
+    return f"{directory} has {free // 1024**2} MiB free"
 
 
 def _files(fleet: Fleet, target: Release) -> str:

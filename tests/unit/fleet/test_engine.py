@@ -78,7 +78,7 @@ def test_roll_back_after_contract_refuses_and_says_what_would_be_lost(planned):
 
 
 def test_killed_at_random_instants_it_ends_the_same_and_does_nothing_twice(planned):
-    fleet, path = planned
+    fleet, _ = planned
     seed = int(os.environ.get("BASCULE_SEED", "1"))
     chance = random.Random(seed)
     for _ in range(12):
