@@ -4,6 +4,8 @@ from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironm
 from bascule.lifecycle.heartbeat import Member
 from bascule.lifecycle.pin import PinTooNew, PinTooOld
 from bascule.lifecycle.registry import Registry
+from bascule.lifecycle.serving import serve_wsgi
+from bascule.lifecycle.worker import run_loop
 
 __all__ = [
     "EnvironmentUnreadable",
@@ -12,4 +14,6 @@ __all__ = [
     "PinTooOld",
     "ProcessEnvironment",
     "Registry",
+    "run_loop",
+    "serve_wsgi",
 ]

@@ -77,8 +77,10 @@ class Member:
         self._wake.set()
 
     def draining(self) -> None:
-        """Say that this process takes no new work and finishes what it has."""
-        self._state = "draining"
+        """Say that this process takes no new work and finishes what it has; nothing after `leave`."""
+        with self._counting:
+            if not self._left:
+                self._state = "draining"
         self._wake.set()
 
     def leave(self) -> None:
@@ -86,9 +88,10 @@ class Member:
 
         When the database cannot be reached the row is left to die by its age, which is logged.
         """
-        if self._left:
-            return
-        self._left = True
+        with self._counting:
+            if self._left:
+                return
+            self._left = True
         self._wake.set()
         self._thread.join(_THREAD_ENDS_WITHIN_S)
         self._state = "stopped"
@@ -101,7 +104,7 @@ class Member:
                     self._hang_up()
                     reason = type(error).__name__
         else:
-            log.warning("goodbye not written", extra={"instance": self._row.instance, "reason": reason})
+            log.warning("goodbye of %s not written: %s", self._row.instance, reason)
         with self._beating:
             self._hang_up()
 
@@ -131,7 +134,7 @@ class Member:
                     row = None if before is None else self._followed(before, read_members(connection, service))
                     if row is not None and row != before:
                         write_pin(connection, service, row)
-                        log.info("pin moved", extra={"service": service, "pin": str(row.pin), "epoch": row.epoch})
+                        log.info("pin of %s moved to %s, epoch %d", service, row.pin, row.epoch)
             if row is not None:
                 self._seen = row
             if self._seen.epoch != self._acknowledged:
@@ -160,7 +163,7 @@ class Member:
         with short(connection):
             found = connection.execute(sa.update(FLEET).where(FLEET.c.id == self.id).values(**values)).rowcount
         if not found and self._state != "stopped":
-            log.warning("row was gone, registering again", extra={"instance": self._row.instance})
+            log.warning("row of %s was gone, registering again", self._row.instance)
             row = MemberRow(**{**{name: getattr(self._row, name) for name in MemberRow.__slots__}, **values})
             self.registry.register(connection, row)
         written_at = self.registry.clock()
@@ -201,9 +204,9 @@ class Member:
             return
         self._unreachable = True
         reason = error.sentence if isinstance(error, LifecycleError) else type(error).__name__
-        log.warning("heartbeat not written, trying on", extra={"instance": self._row.instance, "reason": reason})
+        log.warning("heartbeat of %s not written, trying on: %s", self._row.instance, reason)
 
     def _recovered(self) -> None:
         if self._unreachable:
             self._unreachable = False
-            log.warning("heartbeat written again", extra={"instance": self._row.instance})
+            log.warning("heartbeat of %s written again", self._row.instance)

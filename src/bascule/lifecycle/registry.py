@@ -65,7 +65,7 @@ class Registry:
         """
         override = ProcessEnvironment.read().pin_override if pin_override is None else pin_override
         if override is not None:
-            log.warning("pin overridden", extra={"service": self.service, "pin": str(override)})
+            log.warning("pin of %s overridden with %s", self.service, override)
         now = self.clock()
         member = MemberRow(
             id=str(uuid.uuid4()),
@@ -168,7 +168,7 @@ class Registry:
                 with short(connection):
                     connection.execute(sa.insert(PIN).values(service=self.service, pin=str(pin), epoch=1, hold=None))
             except IntegrityError:
-                log.debug("another process wrote the first pin", extra={"service": self.service})
+                log.debug("another process wrote the first pin of %s", self.service)
 
 
 def _forget_the_long_gone(connection: sa.Connection, members: tuple[MemberRow, ...], now: float) -> None:

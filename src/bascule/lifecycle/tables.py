@@ -56,5 +56,5 @@ def create_missing(engine: sa.Engine, tables: tuple[sa.Table, ...]) -> None:
                 # Two creators at once: PostgreSQL fails the second one even with IF NOT EXISTS. Look again.
                 if attempt == _ATTEMPTS:
                     raise
-                log.debug("table not created yet, trying again", extra={"table": table.name, "attempt": attempt})
+                log.debug("table %s not created yet, trying again", table.name)
                 time.sleep(_PAUSE_S)

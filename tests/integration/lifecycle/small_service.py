@@ -1,0 +1,53 @@
+"""A service of a few lines, run as a process by the tests beside it: `small_service.py api|worker`."""
+
+import os
+import sys
+import threading
+from pathlib import Path
+
+from bascule.errors import BasculeError
+from bascule.lifecycle import ProcessEnvironment, run_loop, serve_wsgi
+
+NOTES = Path(os.environ["SMALL_NOTES"])
+DEADLINE_S = float(os.environ.get("SMALL_DEADLINE_S", "20"))
+
+
+def note(word):
+    with NOTES.open("a") as notes:
+        notes.write(f"{word}\n")
+
+
+def app(environ, start_response):
+    note(f"got {environ['PATH_INFO']}")
+    threading.Event().wait(float(environ["QUERY_STRING"] or 0))
+    body = os.environ["BASCULE_INSTANCE"].encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+def make_app():
+    if "SMALL_REFUSES" in os.environ:
+        raise BasculeError("this release is too old", next_command="small pin hold 1")
+    note("building")
+    threading.Event().wait(float(os.environ.get("SMALL_BUILD_S", "0")))
+    return app
+
+
+def step():
+    note("step begins")
+    threading.Event().wait(float(os.environ.get("SMALL_STEP_S", "0.01")))
+    note("step ends")
+    return True
+
+
+if __name__ == "__main__":
+    hooks = {
+        "on_start": lambda: note("start"),
+        "on_drain": lambda: note("drain"),
+        "on_stop": lambda: note("stop"),
+        "deadline_s": DEADLINE_S,
+    }
+    if sys.argv[1] == "api":
+        serve_wsgi(make_app, **hooks)
+    else:
+        sys.exit(run_loop(step, environment=ProcessEnvironment.read(), **hooks))

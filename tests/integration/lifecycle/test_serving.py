@@ -1,0 +1,186 @@
+"""Processes that serve HTTP are replaced, stopped and killed."""
+
+import http.client
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from gunicorn.workers import gthread
+from support.waiting import eventually
+
+OLD, NEW = "api-1-old", "api-1-new"
+
+
+class Client:
+    """One connection that is kept until the server says otherwise; it never retries."""
+
+    def __init__(self, listener):
+        self.connection = http.client.HTTPConnection(*listener.getsockname(), timeout=30)
+        self.connection.connect()
+        self.closed = False
+
+    def get(self, path="/"):
+        assert not self.closed
+        self.connection.request("GET", path)
+        answer = self.connection.getresponse()
+        self.closed = answer.will_close
+        return answer.status, answer.read().decode()
+
+
+class InBackground:
+    """Clients in threads, and what became of each of their requests."""
+
+    def __init__(self):
+        self.answers, self.failures, self.threads = [], [], []
+
+    def run(self, action):
+        def record():
+            try:
+                self.answers.append(action())
+            except OSError as error:
+                self.failures.append(error)
+
+        self.threads.append(threading.Thread(target=record))
+        self.threads[-1].start()
+
+    def join(self):
+        for thread in self.threads:
+            thread.join(40)
+        return self
+
+
+def get_fresh(listener, path="/"):
+    client = Client(listener)
+    try:
+        return client.get(path)
+    finally:
+        client.connection.close()
+
+
+def test_the_linger_that_the_drain_relies_on_still_has_its_name_in_gunicorn():
+    assert isinstance(gthread.STOP_KEEPALIVE_LINGER, float)
+
+
+def test_an_old_process_is_replaced_under_load_without_a_lost_request(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="3").wait_ready()
+    kept = [Client(listener) for _ in range(5)]
+    assert [client.get() for client in kept] == [(200, OLD)] * 5
+    slow = InBackground()
+    for _ in range(6):
+        slow.run(lambda: get_fresh(listener, "/slow?2"))
+    eventually(lambda: old.notes.count("got /slow") == 6)
+
+    new = run("api", NEW, BASCULE_DRAIN_S="3").wait_ready()
+    fresh, stop = InBackground(), threading.Event()
+
+    def keep_coming():
+        answers = []
+        while not stop.wait(0.01):
+            answers.append(get_fresh(listener))
+        return answers
+
+    fresh.run(keep_coming)
+    old.terminate()
+    eventually(lambda: "drain" in old.notes)
+    late = time.monotonic() + 1.0
+    eventually(lambda: time.monotonic() > late)  # clients idle for a second, which is within the linger
+    assert [client.get() for client in kept] == [(200, OLD)] * 5
+    assert all(client.closed for client in kept), "a late request is answered with Connection: close"
+    assert old.exit_code() == 0
+    assert "stop" in old.notes
+    stop.set()
+
+    assert slow.join().answers == [(200, OLD)] * 6
+    (answers,) = fresh.join().answers
+    assert fresh.failures == slow.failures == []
+    assert {status for status, _ in answers} == {200}
+    assert answers[-1] == (200, NEW)
+    new.terminate()
+    assert new.exit_code() == 0
+
+
+def test_a_request_that_outlives_the_deadline_is_abandoned_and_named_without_its_query(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_DEADLINE_S="1").wait_ready()
+    requests = InBackground()
+    requests.run(lambda: get_fresh(listener, "/secret/path?60"))
+    eventually(lambda: "got /secret/path" in old.notes)
+    old.terminate()
+    assert old.exit_code() == 1
+    assert "abandoned GET /secret/path after 1." in old.stderr
+    assert "?60" not in old.stderr
+    assert len(requests.join().failures) == 1
+    assert old.notes[-1] == "stop"
+
+
+def test_a_process_told_to_drain_for_no_time_drops_everything_at_once(run, listener):
+    bad = run("api", OLD, BASCULE_DRAIN_S="0").wait_ready()
+    requests = InBackground()
+    requests.run(lambda: get_fresh(listener, "/slow?30"))
+    eventually(lambda: "got /slow" in bad.notes)
+    began = time.monotonic()
+    bad.terminate()
+    assert bad.exit_code() == 0
+    assert time.monotonic() - began < 5
+    assert len(requests.join().failures) == 1
+    assert "drain" not in bad.notes
+
+
+def test_a_connection_that_never_sent_a_request_does_not_hold_the_drain(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    silent = Client(listener)
+    assert get_fresh(listener) == (200, OLD)
+    began = time.monotonic()
+    old.terminate()
+    assert old.exit_code() == 0
+    assert time.monotonic() - began < 10
+    silent.connection.close()
+
+
+def test_no_child_goes_on_serving_when_the_main_process_is_killed(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    (worker,) = old.children()
+    slow = InBackground()
+    slow.run(lambda: get_fresh(listener, "/slow?1.5"))
+    eventually(lambda: "got /slow" in old.notes)
+    old.process.kill()
+    assert old.exit_code() == -signal.SIGKILL
+    eventually(lambda: not Path(f"/proc/{worker}").exists(), what="the end of the worker")
+    assert slow.join().answers == [(200, OLD)], "what was in flight is still answered"
+    assert old.notes[-1] == "stop"
+
+
+def test_a_killed_worker_is_replaced_and_the_end_is_still_clean(run, listener):
+    service = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    (worker,) = service.children()
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: service.notes.count("building") == 2)
+    assert get_fresh(listener) == (200, OLD)
+    service.terminate()
+    assert service.exit_code() == 0
+
+
+def test_a_refusal_to_start_is_the_last_line_and_never_ready(run):
+    service = run("api", OLD, SMALL_REFUSES="1")
+    assert service.exit_code() == 1
+    assert service.stderr.splitlines()[-1] == "this release is too old; next: small pin hold 1"
+    assert not service.ready_file.exists()
+    assert service.notes == ["start", "stop"]
+
+
+def test_a_process_that_is_stopped_while_it_starts_never_says_that_it_is_ready(run):
+    service = run("api", OLD, SMALL_BUILD_S="1")
+    eventually(lambda: "building" in service.notes)
+    service.terminate()
+    assert service.exit_code() == 0
+    assert not service.ready_file.exists()
+    assert service.notes[-1] == "stop"
+
+
+@pytest.mark.parametrize("descriptor", ["77", "0", "three"])
+def test_a_descriptor_that_is_no_listening_socket_is_refused(run, descriptor):
+    service = run("api", OLD, BASCULE_LISTEN_FD=descriptor)
+    assert service.exit_code() == 1
+    assert "BASCULE_LISTEN_FD" in service.stderr.splitlines()[-1]
