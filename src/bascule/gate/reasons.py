@@ -94,7 +94,7 @@ def _failed_class(name: str, part: Sequence[Operation], start: float, timeline: 
 
 def _when(steps: Counter[str], first_s: float, last_s: float) -> str:
     (step, most), *others = steps.most_common()
-    also = f" ({most} of them, the others in {len(others)} other places)" if others else ""
+    also = f" ({most} of them; also {', '.join(name for name, _ in others[:3])})" if others else ""
     span = f"{first_s:.1f} s" if last_s - first_s < 0.05 else f"{first_s:.1f}-{last_s:.1f} s"
     return f"at {span}, {step}{also}"
 
