@@ -30,7 +30,7 @@ class ProcessRuntime:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
     def directory(self, instance: InstanceName) -> Path:
         """Return the run directory of an instance."""
@@ -63,18 +63,16 @@ class ProcessRuntime:
         _write(directory / "meta.json", json.dumps(facts))
         inherited = [lock] if spec.listen_fd is None else [lock, spec.listen_fd]
         with (directory / "log").open("ab") as log:
-            self._children = [child for child in self._children if child.poll() is None]
-            self._children.append(
-                subprocess.Popen(
-                    ["/bin/sh", "-c", _WRAPPER, str(directory), *spec.argv],
-                    env={**os.environ, **spec.env},
-                    cwd=directory,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    pass_fds=inherited,
-                )
+            self._reap(directory)
+            self._children[directory] = subprocess.Popen(
+                ["/bin/sh", "-c", _WRAPPER, str(directory), *spec.argv],
+                env={**os.environ, **spec.env},
+                cwd=directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=inherited,
             )
 
     def stop(self, instance: InstanceName, *, signal_name: str, timeout_s: float) -> Stopped:
@@ -90,10 +88,10 @@ class ProcessRuntime:
         while self._is_alive(directory):
             if time.monotonic() - began > timeout_s:
                 self._kill_group(directory)
+                self._reap(directory)
                 return Stopped(time.monotonic() - began, killed=True)
-            self._reap()
             time.sleep(_POLL_S)
-        self._reap()
+        self._reap(directory)
         return Stopped(time.monotonic() - began, killed=False)
 
     def alive(self) -> dict[InstanceName, str]:
@@ -161,7 +159,6 @@ class ProcessRuntime:
             pid = _pid(directory)
             if pid is not None:
                 self._signal_group(pid, signal.SIGKILL)
-            self._reap()
             time.sleep(_POLL_S)
 
     @staticmethod
@@ -171,8 +168,11 @@ class ProcessRuntime:
         except ProcessLookupError:
             return  # nobody is left in the group, which is what was wanted
 
-    def _reap(self) -> None:
-        self._children = [child for child in self._children if child.poll() is None]
+    def _reap(self, directory: Path) -> None:
+        """Collect our own child, whose lock is gone, so that it does not stay behind as a zombie."""
+        child = self._children.pop(directory, None)
+        if child is not None:
+            child.wait()
 
 
 def _try_lock(directory: Path, how: int = fcntl.LOCK_EX) -> int | None:
