@@ -1,8 +1,8 @@
 """Record a small database of real Barbican, and what Barbican answers from it.
 
-Run as python tools/record_barbican_database.py. Installs Barbican in a throw-away environment, serves it in-process on SQLite with simple_crypto, makes secrets and an
+Installs Barbican in a throw-away environment, serves it in-process on SQLite with simple_crypto, makes secrets and an
 order, and writes tests/data/barbican-<version>.sql (the database as SQL) and .json (the master key, and for every
-secret Barbican's own answers). The tests then open that database with the key manager.
+secret Barbican's own answers). The tests then open that database with the key manager. It takes no arguments.
 """
 
 import argparse

@@ -1,0 +1,109 @@
+"""The key manager on PostgreSQL and MariaDB: what SQLite cannot show."""
+
+import base64
+import threading
+
+import sqlalchemy as sa
+
+KEY = {"type": "key", "meta": {"name": "k", "algorithm": "aes", "bit_length": 256}}
+
+
+def path_of(reference):
+    return "/v1" + reference.partition("/v1")[2]
+
+
+def at_once(count, work):
+    """Run `work(number)` in threads that start together, and return what they returned or raised."""
+    start, results = threading.Barrier(count), [None] * count
+
+    def run(number):
+        start.wait()
+        try:
+            results[number] = work(number)
+        except Exception as failure:  # noqa: BLE001 - the test looks at it
+            results[number] = failure
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def test_a_secret_lives_and_dies(keymanager):
+    client = keymanager.client()
+    raw = bytes(range(256))
+    body = {
+        "name": "n",
+        "payload": base64.b64encode(raw).decode(),
+        "payload_content_type": "application/octet-stream",
+        "payload_content_encoding": "base64",
+    }
+    path = path_of(client.simulate_post("/v1/secrets", json=body).json["secret_ref"])
+    assert client.simulate_get(path).json["name"] == "n"
+    assert client.simulate_get(path + "/payload").content == raw
+    assert client.simulate_get("/v1/secrets?name=n").json["total"] == 1
+    assert client.simulate_delete(path).status_code == 204
+    assert client.simulate_get(path).status_code == 404
+
+
+def test_what_is_stored_is_text_on_every_database(keymanager):
+    client = keymanager.client()
+    body = {"payload": "p", "payload_content_type": "text/plain"}
+    client.simulate_post("/v1/secrets", json=body)
+    with keymanager.database.reader.connect() as connection:
+        [(cypher, meta)] = connection.execute(
+            sa.text("SELECT cypher_text, plugin_meta FROM encrypted_data, kek_data")
+        ).all()
+    base64.b64decode(cypher, validate=True)
+    assert meta.startswith("gAAAA")
+
+
+def test_reads_send_nothing_but_their_statement(keymanager):
+    client = keymanager.client()
+    body = {"payload": "p", "payload_content_type": "text/plain"}
+    path = path_of(client.simulate_post("/v1/secrets", json=body).json["secret_ref"])
+    seen = keymanager.count_statements()
+    client.simulate_get(path)
+    client.simulate_get(path + "/payload")
+    assert len(seen) == 2
+
+
+def test_first_requests_of_a_new_project_at_once_make_one_project_and_one_key(keymanager):
+    others = [keymanager.again() for _ in range(6)]
+    found = at_once(len(others), lambda number: others[number].projects.get_or_create("new"))
+    for process in others:
+        process.database.dispose()
+    assert [item for item in found if isinstance(item, Exception)] == []
+    assert len({(project.id, project.kek_id) for project in found}) == 1
+    with keymanager.database.reader.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM kek_data")).scalar() == 1
+
+
+def test_two_workers_with_the_same_orders_make_each_key_once(keymanager):
+    client = keymanager.client()
+    for _ in range(15):
+        assert client.simulate_post("/v1/orders", json=KEY).status_code == 202
+    workers = [keymanager.again() for _ in range(2)]
+    seen = [worker.orders.pending(older_than_s=-60, most=50) for worker in workers]
+    assert [len(orders) for orders in seen] == [15, 15]
+    outcomes = at_once(2, lambda number: [workers[number].processor.process(order) for order in seen[number]])
+    for worker in workers:
+        worker.database.dispose()
+    assert sorted(outcomes[0] + outcomes[1]) == ["done"] * 15 + ["not pending"] * 15
+    assert client.simulate_get("/v1/secrets").json["total"] == 15
+
+
+def test_one_of_two_second_steps_wins(keymanager):
+    client = keymanager.client()
+    path = path_of(client.simulate_post("/v1/secrets", json={"name": "later"}).json["secret_ref"])
+
+    def put(number):
+        body = f"payload {number}".encode()
+        return client.simulate_put(path, body=body, headers={"Content-Type": "text/plain"}).status_code
+
+    answers = at_once(4, put)
+    assert sorted(answers) == [204, 409, 409, 409]
+    winner = answers.index(204)
+    assert client.simulate_get(path + "/payload").content == f"payload {winner}".encode()
