@@ -33,7 +33,7 @@ def gate() -> None:
 @click.option("--status", "status_files", type=FILE, multiple=True, help="A sample of the service's own status (JSON).")
 @click.option("--source", required=True, help="Release the fleet came from.")
 @click.option("--target", required=True, help="Release the fleet went to.")
-@click.option("--mixed-answers", default=DEFAULTS.mixed_answers, show_default=True, help="Least answers of each release.")
+@click.option("--mixed-answers", default=DEFAULTS.mixed_answers, show_default=True, help="Least of each release.")
 @click.option("--requests", default=DEFAULTS.requests, show_default=True, help="Least requests of the load.")
 @click.option("--rate", default=DEFAULTS.rate_per_s, show_default=True, help="Least requests per second.")
 @click.option("--report", "directory", type=DIRECTORY, help="Write report.html and report.json there.")

@@ -25,11 +25,11 @@ __all__ = [
 # What the errors of the client mean, for people; other failures are named by their status.
 ERRORS = {
     "refused": "found nobody listening",
-    "reset": "had their connection reset",
-    "closed": "had their connection closed before the answer",
+    "reset": "lost the connection to a reset",
+    "closed": "lost the connection before the answer",
     "timeout": "got no answer in time",
     "protocol": "got something that is not HTTP",
-    "connection": "lost their connection",
+    "connection": "lost the connection",
 }
 FINDINGS: dict[FindingKind, tuple[str, str, str]] = {
     "lost": ("acknowledged-lost", "acknowledged key is lost", "acknowledged keys are lost"),
@@ -74,7 +74,7 @@ def _class_of(operation: Operation) -> str:
 
 def _failed_class(name: str, part: Sequence[Operation], start: float, timeline: Timeline) -> Reason:
     part = sorted(part, key=lambda operation: operation.at)
-    what = ERRORS.get(name, f"were answered {name}")
+    what = ERRORS.get(name, f"{'was' if len(part) == 1 else 'were'} answered {name}")
     noun = "request" if len(part) == 1 else "requests"
     steps = Counter(timeline.step_at(operation.end) for operation in part)
     when = _when(steps, part[0].end - start, part[-1].end - start)

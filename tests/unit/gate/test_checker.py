@@ -158,6 +158,21 @@ def test_a_deleted_key_that_comes_back_in_a_correct_history_is_found(seed):
     assert [(found.kind, found.key) for found in check(history).findings] == [("resurrected", gone.key)]
 
 
+@given(seed=st.integers(0, 2**32), data=st.data())
+@settings(max_examples=100, deadline=None)
+def test_a_read_that_misses_an_acknowledged_key_in_a_correct_history_is_stale(seed, data):
+    history = SimulatedStore(seed).run(80)
+    touched = {each.key for each in history if each.kind == "delete"}
+    last = max(each.start for each in history if each.kind == "read")
+    safe = [each for each in history if each.kind == "create" and each.key and each.key not in touched]
+    if not safe:
+        return
+    victim = data.draw(st.sampled_from(safe))
+    start = data.draw(st.floats(min_value=victim.end, max_value=last, exclude_min=True))
+    history.append(absent(start, start + data.draw(st.floats(0, 5)), victim.key))
+    assert [(found.kind, found.key) for found in check(history).findings] == [("stale", victim.key)]
+
+
 def test_an_absent_key_that_is_there_again_is_stale_and_not_lost():
     assert kinds(created(), absent(2, 3), read(4, 5)) == ["stale"]
 
