@@ -1,1 +1,6 @@
-"""Upgrade checks as small functions, with the exit codes of oslo.upgradecheck."""
+"""Upgrade checks: what must be true before an upgrade."""
+
+from bascule.checks.check import Check, Code, Outcome, failure, run_checks, success, warning, worst
+from bascule.checks.command import status_command
+
+__all__ = ["Check", "Code", "Outcome", "failure", "run_checks", "status_command", "success", "warning", "worst"]

@@ -1,0 +1,65 @@
+"""The command `<service>-status upgrade check`, in the form that operators of OpenStack know."""
+
+import textwrap
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+
+import click
+
+from bascule.checks.check import Check, Outcome, run_checks, worst
+from bascule.documents.codec import canonical
+
+__all__ = ["status_command", "table"]
+
+_WIDTH = 72
+_COULD_NOT_ASK = 255
+
+
+def table(outcomes: Sequence[Outcome]) -> str:
+    """Draw the results as a table."""
+    blocks = [["Upgrade Check Results"]]
+    for outcome in outcomes:
+        block = [f"Check: {outcome.name}", f"Result: {outcome.code.name.capitalize()}"]
+        details = textwrap.wrap(outcome.details, _WIDTH - len("Details: ")) if outcome.details else ["None"]
+        blocks.append([*block, f"Details: {details[0]}", *(f"  {line}" for line in details[1:])])
+    width = max(len(line) for block in blocks for line in block)
+    rule = f"+{'-' * (width + 2)}+"
+    drawn = [rule]
+    for block in blocks:
+        drawn += [*(f"| {line:<{width}} |" for line in block), rule]
+    return "\n".join(drawn)
+
+
+def status_command(service: str, checks: Callable[[], Iterable[Check]]) -> click.Group:
+    """Return the click group of `<service>-status`, with `upgrade check`.
+
+    `checks` is called when the command runs. Exit code: 0 all succeeded, 1 a warning, 2 a failure, 255 when the
+    checks could not be asked. `--json` prints one document on stdout and nothing else.
+    """
+
+    @click.group(name=f"{service}-status", help=f"What stands in the way of an upgrade of {service}.")
+    def status() -> None: ...
+
+    @status.group(help="Before an upgrade.")
+    def upgrade() -> None: ...
+
+    @upgrade.command(help="Exit 0: upgrade. 1: somebody should look first. 2: do not upgrade. 255: could not tell.")
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+    @click.pass_context
+    def check(context: click.Context, as_json: bool) -> None:
+        try:
+            outcomes = run_checks(checks())
+        except Exception as error:  # noqa: BLE001  # whatever it was, an upgrade must not take it for a success
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            click.echo(f"{frames}the checks could not be asked: {type(error).__name__}", err=True)
+            context.exit(_COULD_NOT_ASK)
+        if as_json:
+            found = [
+                {"name": each.name, "result": each.code.name.lower(), "details": each.details} for each in outcomes
+            ]
+            click.echo(canonical({"service": service, "code": int(worst(outcomes)), "checks": found, "format": 1}))
+        else:
+            click.echo(table(outcomes))
+        context.exit(int(worst(outcomes)))
+
+    return status

@@ -1,0 +1,109 @@
+"""What the registry must do on every database; each case gets an engine."""
+
+import threading
+
+import pytest
+from support.waiting import eventually
+
+from bascule.lifecycle import PinTooNew, Registry
+from bascule.release import Release
+
+OLD, NEW = Release.parse("2026.2"), Release.parse("2027.1")
+ROUNDS = 10
+
+
+def registry(engine, release, *, service="keymanager", beat_s=3600.0):
+    return Registry(engine, service=service, release=release, supported_from=OLD, beat_s=beat_s)
+
+
+def in_parallel(*actions):
+    start, failures = threading.Barrier(len(actions)), []
+
+    def run(action):
+        start.wait()
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  # any failure is the case's
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(action,)) for action in actions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failures == []
+
+
+def the_tables_are_created_once_by_many(engine):
+    in_parallel(*[registry(engine, NEW).create_tables] * 4)
+    assert registry(engine, NEW).status() == (None, 0, None, ())
+
+
+def a_fleet_moves_to_the_new_release_and_back(engine):
+    old, new = registry(engine, OLD, beat_s=0.05), registry(engine, NEW, beat_s=0.05)
+    new.create_tables()
+    new.hold(OLD)
+    with new.join("api-1", "api") as staying:
+        with old.join("api-2", "api"):
+            new.release_hold()
+            staying.beat()
+            assert staying.pin == OLD
+        eventually(lambda: staying.pin == NEW)
+        with pytest.raises(PinTooNew):
+            old.join("api-2", "api")
+        new.hold(OLD)
+        eventually(lambda: staying.pin == OLD)
+        eventually(lambda: {each.acknowledged_epoch for each in new.status()[3] if each.state == "live"} == {3})
+        with old.join("api-2", "api") as back:
+            assert back.pin == OLD
+    assert {each.state for each in new.status()[3]} == {"stopped"}
+
+
+def processes_that_come_in_at_once_agree(engine):
+    registry(engine, NEW).create_tables()
+    joined = []
+    in_parallel(*[lambda: joined.append(registry(engine, NEW).join("api", "api"))] * 4)
+    for member in joined + joined:
+        member.beat()
+    assert {(member.pin, member.epoch) for member in joined} == {(NEW, 2)}
+    for member in joined:
+        member.leave()
+
+
+def an_old_process_never_slips_in_while_the_pin_is_lifted(engine):
+    registry(engine, NEW).create_tables()
+    for number in range(ROUNDS):
+        service = f"service-{number}"
+        new, old = registry(engine, NEW, service=service), registry(engine, OLD, service=service)
+        new.hold(OLD)
+        lifting = new.join("api-1", "api")
+        lifting.beat()
+        new.release_hold()
+        late = []
+
+        def slip_in(late=late, old=old):
+            try:
+                late.append(old.join("api-2", "api"))
+            except PinTooNew:
+                late.append(None)
+
+        in_parallel(lifting.beat, slip_in)
+        lifting.beat()
+        (member,) = late
+        # Either the old process was in time and holds the pin down, or the pin was lifted and it stays out.
+        assert lifting.pin == (NEW if member is None else OLD)
+        assert new.status()[0] == lifting.pin
+        if member is not None:
+            member.leave()
+        lifting.leave()
+
+
+CASES = [
+    pytest.param(case, id=case.__name__)
+    for case in (
+        the_tables_are_created_once_by_many,
+        a_fleet_moves_to_the_new_release_and_back,
+        processes_that_come_in_at_once_agree,
+        an_old_process_never_slips_in_while_the_pin_is_lifted,
+    )
+]
