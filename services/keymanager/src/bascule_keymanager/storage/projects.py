@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
@@ -115,16 +114,23 @@ def _insert_project(connection: Connection, external_id: str) -> None:
     """Insert the row, or revive a deleted one; nothing happens where it is there."""
     values = {**_fresh(), "id": str(uuid.uuid4()), "external_id": external_id}
     revived = {"deleted": False, "deleted_at": None}
-    statement: Any  # each dialect has its own insert
-    if connection.dialect.name in ("mysql", "mariadb"):
-        statement = mysql.insert(projects).values(values).on_duplicate_key_update(revived)
-    elif connection.dialect.name == "postgresql":
-        statement = postgresql.insert(projects).values(values)
-        statement = statement.on_conflict_do_update(index_elements=["external_id"], set_=revived)
-    else:
-        statement = sqlite.insert(projects).values(values)
-        statement = statement.on_conflict_do_update(index_elements=["external_id"], set_=revived)
-    connection.execute(statement)
+    connection.execute(_insert_or_revive(connection.dialect.name, values, revived))
+
+
+def _insert_or_revive(dialect: str, values: dict[str, Any], revived: dict[str, Any]) -> sa.Executable:
+    # Imported here, since each dialect's package takes longer to import than most of ours, and only one is used.
+    if dialect in ("mysql", "mariadb"):
+        from sqlalchemy.dialects import mysql  # noqa: PLC0415
+
+        return mysql.insert(projects).values(values).on_duplicate_key_update(revived)
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+        unless_there = postgresql.insert(projects).values(values)
+        return unless_there.on_conflict_do_update(index_elements=["external_id"], set_=revived)
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415
+
+    return sqlite.insert(projects).values(values).on_conflict_do_update(index_elements=["external_id"], set_=revived)
 
 
 def _fresh() -> dict[str, Any]:  # Any: column values

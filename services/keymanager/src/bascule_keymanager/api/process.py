@@ -1,0 +1,87 @@
+"""The API process: what it opens when it starts, what it does for an order, and how it says goodbye."""
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from bascule.lifecycle import Member
+from bascule.rpc import Client
+from bascule_keymanager.api.app import make_app
+from bascule_keymanager.api.context import Caller
+from bascule_keymanager.config import Settings
+from bascule_keymanager.log import get_log
+from bascule_keymanager.objects import Order
+from bascule_keymanager.service import Parts
+from bascule_keymanager.worker.api import WorkerApi
+
+__all__ = ["ApiProcess"]
+
+log = get_log()
+
+
+class ApiProcess:
+    """One API process, from `start` to `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._parts = Parts(settings)
+        self._member: Member | None = None
+
+    def start(self) -> None:
+        """Open the database and register; raises what Parts.join raises."""
+        self._member = self._parts.join("api")
+        if not self._parts.settings.queue_enabled:
+            log.warning("orders need a worker", hint="[queue] enable = False has no effect; run keymanager-worker")
+
+    def make_app(self) -> Any:  # Any: a WSGI application
+        """Return the application; `start` comes first."""
+        parts = self._parts
+        return make_app(
+            parts.settings,
+            secrets=parts.secrets,
+            projects=parts.projects,
+            orders=parts.orders,
+            accept_order=OrderDesk(parts, self._joined()).accept,
+        )
+
+    def drain(self) -> None:
+        """Tell the others that this process takes no new work."""
+        self._joined().draining()
+
+    def stop(self) -> None:
+        """Say goodbye and close the database; safe to call again, and after a start that failed."""
+        if self._member is not None:
+            self._member.leave()
+        self._parts.database.dispose()
+
+    def _joined(self) -> Member:
+        if self._member is None:
+            raise AssertionError("start comes first")
+        return self._member
+
+
+class OrderDesk:
+    """Accepts orders: the row and the wake-up of a worker are one transaction."""
+
+    def __init__(self, parts: Parts, member: Member) -> None:
+        self._parts = parts
+        self._worker = Client(WorkerApi, parts.transport, pin=lambda: member.pin)
+
+    def accept(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
+        """Keep the order and return its id."""
+        project = self._parts.projects.get_or_create(caller.project)
+
+        def wake(connection: Connection, order_id: str, _at: dt.datetime) -> None:
+            order = Order(
+                id=order_id,
+                project_id=caller.project,
+                type=kind,
+                algorithm=meta["algorithm"],
+                bit_length=int(meta["bit_length"]),
+                mode=meta.get("mode"),
+            )
+            self._worker.cast("process_order", connection=connection, order=order)
+
+        order_id = self._parts.orders.add(project.id, caller.user, kind, meta, wake)
+        log.info("order accepted", order=order_id, request=request_id)
+        return order_id

@@ -1,0 +1,129 @@
+"""The parts of one key manager process, put together from its settings."""
+
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from bascule.errors import LifecycleError
+from bascule.lifecycle import Member, Registry
+from bascule.rpc import EmbeddedTransport
+from bascule.schema import SchemaEngine
+from bascule_keymanager.config import Settings
+from bascule_keymanager.crypto.simple import Vault
+from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
+from bascule_keymanager.migrations.base import create_base, has_base
+from bascule_keymanager.migrations.changes import CHANGES
+from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.orders import OrderStore
+from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.secrets import SecretStore
+
+__all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
+
+_READY = ("synced", "contracting", "contracted")
+_GONE = ("contracting", "contracted")
+
+
+class SchemaNotReady(LifecycleError):
+    """This release needs schema changes that are not there; the process must not start."""
+
+    def __init__(self, missing: str, command: str) -> None:
+        self.missing = missing
+        super().__init__(
+            f"release {RELEASE} of the key manager cannot start: {missing}",
+            next_command=f"keymanager-db-manage {command}",
+        )
+
+
+class SchemaMovedOn(LifecycleError):
+    """A newer release removed columns that this one needs; the process must not start."""
+
+    def __init__(self, change: str, release: str) -> None:
+        self.change, self.release = change, release
+        super().__init__(
+            f"release {RELEASE} of the key manager cannot start: {release} removed what it needs ({change}); "
+            f"start {release} instead"
+        )
+
+
+class Parts:
+    """Everything that the programs are made of; each part is made when it is first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The database's two pools."""
+        settings = self.settings
+        return Database(
+            settings.database_url, pool_size=settings.pool_size, sqlite_synchronous=settings.sqlite_synchronous
+        )
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The master keys."""
+        return Vault(self.settings.keks)
+
+    @cached_property
+    def projects(self) -> Projects:
+        """Projects and their keys."""
+        return Projects(self.database, self.vault)
+
+    @cached_property
+    def secrets(self) -> SecretStore:
+        """Secrets and their payloads."""
+        return SecretStore(self.database, self.vault)
+
+    @cached_property
+    def orders(self) -> OrderStore:
+        """Orders."""
+        return OrderStore(self.database)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Who else of this service runs, and the pin."""
+        return Registry(self.database.writer, service=SERVICE, release=RELEASE, supported_from=SUPPORTED_FROM)
+
+    @cached_property
+    def transport(self) -> EmbeddedTransport:
+        """The way of messages between processes."""
+        return EmbeddedTransport(self.database.writer, release=RELEASE)
+
+    @cached_property
+    def schema(self) -> SchemaEngine:
+        """The schema changes of this release."""
+        return SchemaEngine(
+            self.database.writer,
+            release=RELEASE,
+            changes=CHANGES,
+            live_older=self.registry.live_older,
+            live_same=self.registry.live_at_least,
+            base=create_base,
+        )
+
+    def join(self, role: str) -> Member:
+        """Open the database, look that the schema is what this release needs, and register this process.
+
+        Call it in the process that works, after any fork. Raises SchemaNotReady, SchemaMovedOn, PinTooNew, PinTooOld.
+        """
+        self.require_schema()
+        self.registry.create_tables()
+        self.transport.create_tables()
+        self.database.warm()
+        return self.registry.join(instance_name(), role)
+
+    def require_schema(self) -> None:
+        """Raise SchemaNotReady or SchemaMovedOn when this release must not run on the database as it is."""
+        if not self.database.read(has_base):
+            raise SchemaNotReady("its database is empty", "expand")
+        for change in self.schema.status():
+            if change.release > RELEASE and change.phase in _GONE:
+                raise SchemaMovedOn(change.id, str(change.release))
+            if change.release == RELEASE and change.phase not in _READY:
+                command = "migrate" if change.phase in ("expanded", "backfilling") else "expand"
+                raise SchemaNotReady(f"schema change {change.id} is {change.phase}, and must be synced", command)
+
+    def has_orders(self) -> bool:
+        """Whether the database has the table of orders at all."""
+        return self.database.read(lambda connection: sa.inspect(connection).has_table("orders"))

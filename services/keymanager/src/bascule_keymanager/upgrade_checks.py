@@ -1,0 +1,109 @@
+"""What must be true before the key manager is upgraded to this release, asked of its database as it stands."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from bascule.checks import Check, Code, failure, success, warning
+from bascule_keymanager.crypto.simple import CRYPTO_PLUGIN
+from bascule_keymanager.identity import RELEASE
+from bascule_keymanager.service import Parts
+from bascule_keymanager.storage.tables import kek_data
+
+__all__ = ["upgrade_checks"]
+
+Answer = tuple[Code, str]
+
+_AT_REST = ("planned", "contracted", "rolled-back")
+
+
+def upgrade_checks(parts: Parts) -> list[Check]:
+    """Return the checks, in the order in which a person would ask them."""
+    return [
+        Check("database can be reached", _guarded(lambda: _reachable(parts))),
+        Check("master keys open every project key", _guarded(lambda: _project_keys(parts))),
+        Check("schema changes of earlier releases are finished", _guarded(lambda: _earlier_changes(parts))),
+        Check("triggers may be created", _guarded(lambda: parts.database.read(_triggers_allowed))),
+    ]
+
+
+def _guarded(ask: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Answer with a failure when the database does not: a check that cannot tell must not pass."""
+
+    def asked() -> Answer:
+        try:
+            return ask()
+        except SQLAlchemyError as trouble:
+            cause = type(getattr(trouble, "orig", None) or trouble).__name__
+            return failure(f"the database could not be asked ({cause}); check [database] connection and the server")
+
+    return asked
+
+
+def _reachable(parts: Parts) -> Answer:
+    parts.database.read(lambda connection: connection.execute(sa.select(sa.literal(1))).scalar())
+    return success()
+
+
+def _project_keys(parts: Parts) -> Answer:
+    wrapped = sa.select(kek_data.c.id, kek_data.c.plugin_meta).where(
+        kek_data.c.plugin_name == CRYPTO_PLUGIN,
+        kek_data.c.bind_completed == sa.true(),
+        kek_data.c.deleted == sa.false(),
+    )
+    if not parts.database.read(lambda connection: sa.inspect(connection).has_table(kek_data.name)):
+        return success("the database is empty")
+    rows = parts.database.read(lambda connection: connection.execute(wrapped).all())
+    closed = [row.id for row in rows if row.plugin_meta is None or not parts.vault.can_unwrap(row.plugin_meta)]
+    if closed:
+        return failure(
+            f"{len(closed)} of {len(rows)} project keys open with no configured master key, for example {closed[0]}; "
+            "add the key that wrapped them to [simple_crypto_plugin] kek"
+        )
+    return success(f"{len(rows)} project keys")
+
+
+def _earlier_changes(parts: Parts) -> Answer:
+    unfinished = [
+        f"{change.id} of {change.release} is {change.phase}"
+        for change in parts.schema.status()
+        if change.release < RELEASE and change.phase not in _AT_REST
+    ]
+    if unfinished:
+        return failure(f"{'; '.join(unfinished)}; finish that release first, with its own keymanager-db-manage")
+    return success()
+
+
+def _triggers_allowed(connection: Connection) -> Answer:
+    if connection.dialect.name in ("mysql", "mariadb"):
+        return _triggers_on_mariadb(connection)
+    if connection.dialect.name == "postgresql":
+        allowed = connection.execute(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")).scalar()
+        strangers = connection.execute(
+            sa.text(
+                "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
+                " AND relname IN ('secrets', 'orders') AND NOT pg_has_role(relowner, 'MEMBER')"
+            )
+        ).scalar()
+        if not allowed or strangers:
+            return failure("the database user must own the tables, and may create functions in their schema")
+    return success()
+
+
+def _triggers_on_mariadb(connection: Connection) -> Answer:
+    logs, trusts = connection.execute(
+        sa.text("SELECT @@GLOBAL.log_bin, @@GLOBAL.log_bin_trust_function_creators")
+    ).one()
+    grants = " ".join(connection.execute(sa.text("SHOW GRANTS")).scalars()).upper()
+    # GRANT ALL on something, or a role whose grants are not shown here, is told apart from nothing at all.
+    everything = "ALL PRIVILEGES" in grants
+    if not everything and "TRIGGER" not in grants:
+        return warning("the database user seems to lack the TRIGGER privilege; grant it on the key manager's database")
+    if logs and not trusts and "SUPER" not in grants and "ALL PRIVILEGES ON *.*" not in grants:
+        return failure(
+            "the server writes a binary log and does not trust creators of triggers; "
+            "set log_bin_trust_function_creators = 1 on it"
+        )
+    return success()

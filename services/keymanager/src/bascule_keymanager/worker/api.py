@@ -1,0 +1,15 @@
+"""What a worker can be asked for by the key manager's other processes."""
+
+from bascule.rpc import Interface, method
+from bascule_keymanager.objects import Order
+
+__all__ = ["WorkerApi"]
+
+
+class WorkerApi(Interface, topic="worker"):
+    """Calls to workers; all of them are wake-ups that nobody waits for."""
+
+    @method(since="2026.2")
+    def process_order(self, *, order: Order) -> None:
+        """Do this order now, rather than at the next sweep."""
+        raise NotImplementedError
