@@ -51,13 +51,14 @@ class _Pacer:
 
     @classmethod
     def of(cls, session: Session, done: int) -> "_Pacer":
-        return cls(session, session.database.pace.first_rows, session.retry.clock(), done)
+        return cls(session, session.pace.first_rows, session.retry.clock(), done)
 
     def after(self, batch_s: float) -> None:
-        pace = self.session.database.pace
+        pace = self.session.pace
         wanted = self.rows * pace.batch_s / max(batch_s, 0.001)
         # At most doubled or halved: one slow batch among many users is not a trend.
-        self.rows = int(min(max(wanted, self.rows / 2, _FEWEST_ROWS), self.rows * 2, _MOST_ROWS))
+        fewest = min(_FEWEST_ROWS, pace.first_rows)
+        self.rows = int(min(max(wanted, self.rows / 2, fewest), self.rows * 2, _MOST_ROWS))
         if pace.duty < 1:
             self.session.pause(batch_s * (1 / pace.duty - 1))
 

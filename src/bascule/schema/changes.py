@@ -27,7 +27,9 @@ __all__ = ["EVENTS", "Change", "ColumnType", "Expression", "Rename", "Split", "a
 Expression = str | Mapping[str, str]
 ColumnType = TypeEngine[Any]  # Any: a column's Python type does not matter here
 
-EVENTS = ("ins_old", "ins_new", "upd_old", "upd_new")
+# In the order of creation. Updates come first: where each trigger begins to work by itself, a row that is filled on
+# insert but not kept in sync on update would be stale in a way that no backfill may repair.
+EVENTS = ("upd_old", "upd_new", "ins_old", "ins_new")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LONGEST_SLUG = 40  # bsc_ + 40 + _ins_old is 52 characters: PostgreSQL keeps 63, MariaDB 64
 

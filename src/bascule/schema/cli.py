@@ -108,7 +108,7 @@ def _run(as_json: bool, work: Callable[[], Statuses]) -> None:
     except BasculeError as error:
         click.echo(_last_line(error), err=True)
         raise SystemExit(3 if isinstance(error, Stopped) else 1) from error
-    if as_json:
+    if as_json or click.get_current_context().find_root().params.get("as_json"):
         click.echo(json.dumps({"changes": [to_plain(status) for status in statuses]}))
         return
     for status in statuses:

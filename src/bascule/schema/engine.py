@@ -17,6 +17,7 @@ from bascule.release import Release
 from bascule.schema import state
 from bascule.schema.backfill import Prefer, Progress
 from bascule.schema.changes import Change, as_split
+from bascule.schema.databases import Pace
 from bascule.schema.lease import Lease, hold
 from bascule.schema.phases import Fleet, Listener, PhaseRun, require_started
 from bascule.schema.refusals import BadChange, LeaseLost, NotSynced, PastPointOfNoReturn, Stopped
@@ -30,11 +31,15 @@ _BASE = "base"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How patient the engine is: the length of its lease, how long it waits for another's, and for locks."""
+    """How patient the engine is: the length of its lease, how long it waits for another's, and for locks.
+
+    `pace` replaces the database's own pace of backfills.
+    """
 
     lease_s: float = 10.0
     lease_wait_s: float = 30.0
     retry: Retry = field(default_factory=Retry)
+    pace: Pace | None = None
 
 
 class SchemaEngine:
@@ -164,7 +169,7 @@ class SchemaEngine:
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
-        with Session.open(self.engine, self.options.retry) as session:
+        with Session.open(self.engine, self.options.retry, self.options.pace) as session:
             yield session
 
     @contextmanager

@@ -10,7 +10,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from bascule.schema.databases import Database, database_of
+from bascule.schema.databases import Database, Pace, database_of
 from bascule.schema.refusals import DatabaseUnreachable, LockNotGranted, StatementFailed
 
 __all__ = ["Retry", "Session"]
@@ -37,10 +37,11 @@ class Session:
     connection: sa.Connection
     database: Database
     retry: Retry
+    pace: Pace
 
     @classmethod
     @contextmanager
-    def open(cls, engine: sa.Engine, retry: Retry) -> Iterator["Session"]:
+    def open(cls, engine: sa.Engine, retry: Retry, pace: Pace | None = None) -> Iterator["Session"]:
         """Connect, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
         try:
             connection = engine.connect()
@@ -52,7 +53,7 @@ class Session:
             if database.isolation is not None:
                 connection.execution_options(isolation_level=database.isolation)
             connection.detach()
-            session = cls(connection, database, retry)
+            session = cls(connection, database, retry, pace or database.pace)
             session.read("tell its version", database.check_version)
             yield session
 

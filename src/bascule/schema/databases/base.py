@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a backfill goes: seconds per batch, rows of the first batch, and the share of time it may work."""
+    """How a backfill goes: seconds per batch, rows of the first batch, and the share of the time it may work."""
 
     batch_s: float
     first_rows: int
@@ -169,6 +169,6 @@ class Database(ABC):
         return Step(f"create trigger {name}", statements, lambda c: name not in self.triggers(c, split.table))
 
     def untrigger_steps(self, split: Split) -> list[Step]:
-        """Return the steps that drop the change's triggers, old-shape ones first."""
+        """Return the steps that drop the change's triggers."""
         names = [short_name(split.id, event) for event in EVENTS]
         return [Step(f"drop trigger {name}", self.drop_trigger(split.table, name), lambda _: True) for name in names]
