@@ -1,0 +1,135 @@
+"""The recipe for Barbican: data only, complete, and as its manifests vouch for it."""
+
+import importlib.util
+import re
+import stat
+import sys
+import tomllib
+import types
+from pathlib import Path
+
+import pytest
+
+from bascule import fleet
+from bascule.fleet.config import FleetConfig
+from bascule.fleet.fleet import Fleet
+from bascule.fleet.recipe import Recipe, builtin_recipes
+from bascule.fleet.releases import Releases
+from bascule.gate.workload import read_workload
+from bascule.release import Release
+
+FOLDER = builtin_recipes()["barbican"].parent
+ROLL = Path(__file__).parents[3] / "examples" / "barbican" / "roll.py"
+
+
+def load_module(path, name):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def releases():
+    return Releases.load(FOLDER / "releases")
+
+
+@pytest.mark.parametrize("name", ["14.0.2", "15.0.1"])
+def test_every_file_of_a_release_is_the_one_its_manifest_vouches_for(releases, name):
+    folder = releases.get(name)
+    folder.verify_files()
+    assert f"barbican=={name} " in folder.lock.read_text()
+
+
+@pytest.mark.parametrize("name", ["14.0.2", "15.0.1"])
+def test_every_dependency_is_pinned_with_hashes_and_names_no_index(releases, name):
+    text = releases.get(name).lock.read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) > 90
+    assert all(re.match(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in lines)
+
+
+def test_the_only_way_is_from_14_to_15(releases):
+    assert [str(source) for source in releases.get("15.0.1").manifest.upgrades_from] == ["14.0.2"]
+    assert releases.get("15.0.1").manifest.schema == {"expand": ("8c74e2d7f1ff",)}
+
+
+def test_the_workload_can_be_read_and_has_work_that_takes_long():
+    workload = read_workload(FOLDER / "workload.toml")
+    slow = next(request for request in workload.operations if request.name == "order rsa 4096")
+    assert slow.body["meta"]["bit_length"] == 4096
+    assert slow.weight > 0
+
+
+def test_the_recipe_has_no_secret_in_its_commands():
+    recipe = Recipe.load(FOLDER / "recipe.toml")
+    words = [word for role in recipe.file.roles.values() for word in role.command]
+    words += [word for command in recipe.file.commands.values() for word in command]
+    assert not [word for word in words if "url" in word or "kek" in word or "password" in word]
+
+
+def test_the_engine_knows_nothing_of_barbican():
+    sources = [path for path in Path(fleet.__file__).parent.rglob("*.py") if "recipes" not in path.parts]
+    assert sources
+    assert not [path.name for path in sources if "barbican" in path.read_text().lower()]
+
+
+def test_the_example_writes_a_fleet_that_loads_with_every_variable_and_keeps_secrets_to_itself(tmp_path):
+    roll = load_module(ROLL, "barbican_roll")
+    database = types.SimpleNamespace(new_database=lambda: "mysql+pymysql://u:hidden@127.0.0.1:1/d?charset=utf8mb4")
+    broker = types.SimpleNamespace(transport_url="rabbit://u:hidden@127.0.0.1:2/")
+    roll.write_fleet(
+        tmp_path, database, broker, types.SimpleNamespace(socket="/run/admin.sock", url="http://127.0.0.1:3")
+    )
+    assert "hidden" not in (tmp_path / "fleet.toml").read_text()
+    conf = tmp_path / "config" / "barbican.conf"
+    assert stat.S_IMODE(conf.stat().st_mode) == 0o600
+    opened = Fleet.open(FleetConfig.load(tmp_path / "fleet.toml"))
+    release = Release.parse("15.0.1")
+    recipe = opened.recipe(release)
+    variables = opened.variables(opened.first_node, release, listen="127.0.0.1:21000")
+    assert opened.environment(recipe, variables)["HOME"] == str(conf.parent)
+    for role in recipe.file.roles.values():
+        assert recipe.expand(role.command, variables)[0].startswith(variables["venv"])
+
+
+def test_both_pipelines_exist(releases):
+    recipe = tomllib.loads((FOLDER / "recipe.toml").read_text())
+    paste = (FOLDER / "paste.ini").read_text()
+    for name in releases.folders:
+        assert f"[composite:{recipe['releases'][str(name)]['variables']['pipeline']}]" in paste
+
+
+def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkeypatch):
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        start_response("201 Created", [("Content-Type", "application/json")])
+        return [b"{}"]
+
+    def loadapp(uri):
+        assert uri == "config:/etc/paste.ini#some-pipeline"
+        return application
+
+    monkeypatch.setitem(sys.modules, "paste", types.ModuleType("paste"))
+    deploy = types.ModuleType("paste.deploy")
+    deploy.loadapp = loadapp
+    monkeypatch.setitem(sys.modules, "paste.deploy", deploy)
+    monkeypatch.setenv("BARBICAN_PASTE", "/etc/paste.ini")
+    monkeypatch.setenv("BARBICAN_PIPELINE", "some-pipeline")
+    monkeypatch.setenv("BASCULE_RELEASE", "15.0.1")
+    monkeypatch.setenv("BASCULE_INSTANCE", "api-2")
+    wsgi = load_module(FOLDER / "wsgi.py", "barbican_wsgi")
+    answered = []
+    body = wsgi.application({"HTTP_X_PROJECT_ID": "theirs"}, lambda status, headers: answered.append((status, headers)))
+    assert body == [b"{}"]
+    [(status, headers)] = answered
+    assert status == "201 Created"
+    assert dict(headers) == {
+        "Content-Type": "application/json",
+        "X-Bascule-Release": "15.0.1",
+        "X-Bascule-Instance": "api-2",
+    }
+    assert seen["HTTP_X_PROJECT_ID"] == "theirs"
+    assert seen["HTTP_X_IDENTITY_STATUS"] == "Confirmed"
