@@ -10,9 +10,8 @@ from pathlib import Path
 
 import click
 
-from bascule.cli.opening import print_document
 from bascule.cli.progress import choose_reporter
-from bascule.cli.verdict import exit_code, print_proof
+from bascule.cli.verdict import print_verdict
 from bascule.errors import FleetError
 from bascule.fleet import operations
 from bascule.fleet.config import FleetConfig
@@ -128,11 +127,8 @@ def demo(
             click.echo(f"the fleet's directory is {directory}", err=True)
         else:
             shutil.rmtree(directory, ignore_errors=True)
-    if as_json:
-        print_document(proof.evidence)
-    else:
-        print_proof(proof)
-    sys.exit(exit_code(proof.evidence))
+    print_verdict(proof.evidence, report=proof.report, as_json=as_json)
+    sys.exit(proof.evidence.exit_code)
 
 
 def _run(fleet: Fleet, source: Release, rehearsal: Rehearsal, reporter: Reporter, *, quiet: bool) -> Proof:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from bascule.cli.opening import as_json_option, open_fleet, print_document
+from bascule.cli.opening import as_json_option, open_fleet
 from bascule.cli.progress import choose_reporter
-from bascule.cli.verdict import exit_code, print_proof
+from bascule.cli.verdict import print_verdict
 from bascule.errors import GateError
 from bascule.fleet.fleet import Fleet
 from bascule.gate.prove import Rehearsal, prove
@@ -74,11 +74,8 @@ def prove_command(
             click.echo(f"== {text}", err=True)
 
     proof = prove(fleet, rehearsal, choose_reporter(as_json=as_json), say)
-    if as_json:
-        print_document(proof.evidence)
-    else:
-        print_proof(proof)
-    sys.exit(exit_code(proof.evidence))
+    print_verdict(proof.evidence, report=proof.report, as_json=as_json)
+    sys.exit(proof.evidence.exit_code)
 
 
 def _workload(fleet: Fleet, release: Release) -> Path:

@@ -1,42 +1,38 @@
 """How a verdict looks on a terminal."""
 
+import json
+from pathlib import Path
+
 import click
 
+from bascule.documents.codec import to_plain
 from bascule.documents.evidence import Evidence
-from bascule.gate.prove import Proof
 
-__all__ = ["exit_code", "print_proof"]
-
-_CODES = {"PASS": 0, "REFUSE": 1, "INCONCLUSIVE": 3}
+__all__ = ["print_verdict"]
 
 
-def exit_code(evidence: Evidence) -> int:
-    """Return 0 for PASS, 1 for REFUSE, 3 for INCONCLUSIVE."""
-    return _CODES[evidence.verdict]
-
-
-def print_proof(proof: Proof) -> None:
-    """Print the numbers that matter, the verdict with its reasons, and where the report is."""
-    evidence = proof.evidence
-    mixed = ", ".join(f"{count} by {release}" for release, count in evidence.answers_by_release_while_mixed.items())
-    orders = evidence.orders
-    rows = [
-        ("requests", f"{evidence.requests} at {evidence.load_rate_per_s:.1f}/s, {evidence.failed} failed"),
-        ("while mixed", f"{mixed or 'no answers'} in {evidence.mixed_seconds:.1f} s"),
-        (
-            "writes",
-            f"{evidence.lost} lost, {evidence.wrong} wrong, {evidence.resurrected} resurrected, {evidence.stale} stale",
-        ),
-        ("orders", f"{orders.accepted} accepted, {orders.done} done, {orders.lost} lost, {orders.doubled} done twice"),
-        *(
-            (f"latency {part.phase}", f"p50 {part.p50_ms:.1f} ms, p99 {part.p99_ms:.1f} ms")
-            for part in evidence.latency
-        ),
-    ]
-    for name, text in rows:
-        click.echo(f"{name:<18} {text}")
+def print_verdict(evidence: Evidence, *, report: Path | None = None, as_json: bool = False) -> None:
+    """Print the verdict with its reasons and the numbers that people ask for first; with `as_json` the document."""
+    if as_json:
+        click.echo(json.dumps(to_plain(evidence), indent=2, ensure_ascii=False))
+        return
     colour = {"PASS": "green", "REFUSE": "red", "INCONCLUSIVE": "yellow"}[evidence.verdict]
-    click.secho(f"\n{evidence.verdict}: {evidence.source} -> {evidence.target}", fg=colour, bold=True)
+    heading = click.style(evidence.verdict, fg=colour, bold=True)
+    click.echo(f"{heading}  {evidence.service} {evidence.source} -> {evidence.target}")
     for reason in evidence.reasons:
-        click.echo(f"  {reason.code}: {reason.sentence}")
-    click.echo(f"report: {proof.report}")
+        click.echo(f"  - {reason.sentence} [{reason.code}]")
+    mixed = ", ".join(f"{count} by {release}" for release, count in evidence.answers_by_release_while_mixed.items())
+    overall = next((part for part in evidence.latency if part.phase == "all"), None)
+    click.echo(
+        f"  {evidence.requests} requests at {evidence.load_rate_per_s:.1f}/s: {evidence.failed} failed, "
+        f"{evidence.lost} lost, {evidence.wrong} wrong, {evidence.resurrected} resurrected, {evidence.stale} stale"
+    )
+    click.echo(
+        f"  orders: {evidence.orders.done} of {evidence.orders.accepted} done, {evidence.orders.lost} lost, "
+        f"{evidence.orders.doubled} doubled"
+    )
+    click.echo(f"  mixed for {evidence.mixed_seconds:.1f} s, answers: {mixed or 'none'}")
+    if overall is not None:
+        click.echo(f"  latency p50 {overall.p50_ms:.1f} ms, p99 {overall.p99_ms:.1f} ms, max {overall.max_ms:.0f} ms")
+    if report is not None:
+        click.echo(f"  report: {report}")
