@@ -1,11 +1,16 @@
 """What the registry must do on every database; each case gets an engine."""
 
 import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 from support.waiting import eventually
 
 from bascule.lifecycle import PinTooNew, Registry
+from bascule.lifecycle.pin import MemberRow
+from bascule.lifecycle.rows import insert_member, read_pin, write_pin
+from bascule.lifecycle.transaction import dedicated_connection, locked
 from bascule.release import Release
 
 OLD, NEW = Release.parse("2026.2"), Release.parse("2027.1")
@@ -98,6 +103,57 @@ def an_old_process_never_slips_in_while_the_pin_is_lifted(engine):
         lifting.leave()
 
 
+@contextmanager
+def a_locked_registry(engine):
+    """A fleet of the new release that is about to be lifted, and somebody who holds the lock right now."""
+    new = registry(engine, NEW)
+    new.create_tables()
+    new.hold(OLD)
+    with new.join("api-1", "api") as lifting:
+        lifting.beat()
+        new.release_hold()
+        with dedicated_connection(engine) as connection:
+            yield lifting, connection
+
+
+def an_old_process_waits_for_a_lift_in_progress_and_is_refused(engine):
+    refusals = []
+
+    def slip_in():
+        try:
+            registry(engine, OLD).join("api-2", "api")
+        except PinTooNew as refusal:
+            refusals.append(refusal)
+
+    coming = threading.Thread(target=slip_in)
+    with a_locked_registry(engine) as (_, connection):
+        with locked(connection, "keymanager"):
+            row = read_pin(connection, "keymanager")
+            coming.start()
+            coming.join(0.5)
+            assert coming.is_alive(), "it must wait for the lock"
+            write_pin(connection, "keymanager", row.moved_to(NEW))
+        coming.join(60)
+    assert len(refusals) == 1
+    assert [each.instance for each in registry(engine, NEW).status()[3]] == ["api-1"]
+
+
+def a_lift_waits_for_a_registration_in_progress_and_does_not_happen(engine):
+    with a_locked_registry(engine) as (lifting, connection):
+        lift = threading.Thread(target=lifting.beat)
+        with locked(connection, "keymanager"):
+            lift.start()
+            lift.join(0.5)
+            assert lift.is_alive(), "it must wait for the lock"
+            now = time.time()
+            insert_member(
+                connection, "keymanager", MemberRow("id", "api-2", "api", OLD, "host", 1, now, now, state="live")
+            )
+        lift.join(60)
+        assert lifting.pin == OLD
+    assert registry(engine, NEW).status()[0] == OLD
+
+
 CASES = [
     pytest.param(case, id=case.__name__)
     for case in (
@@ -105,5 +161,7 @@ CASES = [
         a_fleet_moves_to_the_new_release_and_back,
         processes_that_come_in_at_once_agree,
         an_old_process_never_slips_in_while_the_pin_is_lifted,
+        an_old_process_waits_for_a_lift_in_progress_and_is_refused,
+        a_lift_waits_for_a_registration_in_progress_and_does_not_happen,
     )
 ]

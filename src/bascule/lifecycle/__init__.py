@@ -1,6 +1,7 @@
 """Who of a service runs, what they may speak, and how a process starts, serves, drains and ends without loss."""
 
-from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment
+from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment, ReadyFileUnwritable
+from bascule.lifecycle.gthread import LingerUnsupported
 from bascule.lifecycle.heartbeat import Member
 from bascule.lifecycle.pin import PinTooNew, PinTooOld
 from bascule.lifecycle.registry import Registry
@@ -9,10 +10,12 @@ from bascule.lifecycle.worker import run_loop
 
 __all__ = [
     "EnvironmentUnreadable",
+    "LingerUnsupported",
     "Member",
     "PinTooNew",
     "PinTooOld",
     "ProcessEnvironment",
+    "ReadyFileUnwritable",
     "Registry",
     "run_loop",
     "serve_wsgi",

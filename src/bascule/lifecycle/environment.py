@@ -31,6 +31,16 @@ class EnvironmentUnreadable(LifecycleError):
         super().__init__(f"{name}={value!r} is not {expected}; correct it, or unset it")
 
 
+class ReadyFileUnwritable(LifecycleError):
+    """The process cannot say that it is ready, so whoever started it would wait in vain."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path = path
+        super().__init__(
+            f"BASCULE_READY_FILE={str(path)!r} cannot be written ({error.strerror}); correct it and start again"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessEnvironment:
     """The `BASCULE_*` variables of one process.
@@ -64,12 +74,18 @@ class ProcessEnvironment:
         )
 
     def say_ready(self) -> None:
-        """Write the main process's id to the ready file, whole or not at all; without a ready file, do nothing."""
+        """Write the main process's id to the ready file, whole or not at all; without a ready file, do nothing.
+
+        Raises ReadyFileUnwritable.
+        """
         if self.ready_file is None:
             return
         draft = self.ready_file.with_name(f".{self.ready_file.name}.{os.getpid()}")
-        draft.write_text(f"{main_pid()}\n")
-        draft.replace(self.ready_file)
+        try:
+            draft.write_text(f"{main_pid()}\n")
+            draft.replace(self.ready_file)
+        except OSError as error:
+            raise ReadyFileUnwritable(self.ready_file, error) from error
 
 
 def _descriptor(text: str) -> int:

@@ -11,6 +11,8 @@ import pytest
 from gunicorn.workers import gthread
 from support.waiting import eventually
 
+from bascule.lifecycle import LingerUnsupported, ProcessEnvironment, serve_wsgi
+
 OLD, NEW = "api-1-old", "api-1-new"
 
 
@@ -62,6 +64,12 @@ def get_fresh(listener, path="/"):
 
 def test_the_linger_that_the_drain_relies_on_still_has_its_name_in_gunicorn():
     assert isinstance(gthread.STOP_KEEPALIVE_LINGER, float)
+
+
+def test_a_gunicorn_without_that_linger_is_refused(monkeypatch):
+    monkeypatch.delattr(gthread, "STOP_KEEPALIVE_LINGER")
+    with pytest.raises(LingerUnsupported, match="STOP_KEEPALIVE_LINGER is gone"):
+        serve_wsgi(lambda: None, environment=ProcessEnvironment("api-1"))
 
 
 def test_an_old_process_is_replaced_under_load_without_a_lost_request(run, listener):
@@ -177,6 +185,12 @@ def test_a_process_that_is_stopped_while_it_starts_never_says_that_it_is_ready(r
     assert service.exit_code() == 0
     assert not service.ready_file.exists()
     assert service.notes[-1] == "stop"
+
+
+def test_a_process_that_cannot_say_that_it_is_ready_does_not_serve(run, tmp_path):
+    service = run("api", OLD, BASCULE_READY_FILE=str(tmp_path / "missing" / "ready"))
+    assert service.exit_code() == 1
+    assert "cannot be written" in service.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("descriptor", ["77", "0", "three"])

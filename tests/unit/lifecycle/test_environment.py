@@ -5,7 +5,7 @@ import os
 import pytest
 
 from bascule.errors import ReleaseError
-from bascule.lifecycle import EnvironmentUnreadable, ProcessEnvironment
+from bascule.lifecycle import EnvironmentUnreadable, ProcessEnvironment, ReadyFileUnwritable
 from bascule.release import Release
 
 
@@ -50,3 +50,8 @@ def test_the_ready_file_appears_whole_and_alone(tmp_path):
     ProcessEnvironment("api-1", ready_file=tmp_path / "ready").say_ready()
     assert [each.name for each in tmp_path.iterdir()] == ["ready"]
     assert (tmp_path / "ready").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_ready_file_that_cannot_be_written_is_a_refusal(tmp_path):
+    with pytest.raises(ReadyFileUnwritable, match="No such file or directory"):
+        ProcessEnvironment("api-1", ready_file=tmp_path / "missing" / "ready").say_ready()
