@@ -16,7 +16,7 @@ from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
-from bascule_keymanager.worker.process import OrderProcessor
+from bascule_keymanager.worker.processor import OrderProcessor
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -10,12 +11,15 @@ from bascule_keymanager.identity import RELEASE, instance_name
 
 __all__ = ["configure_log", "get_log"]
 
+# What every record of the standard library has; the rest is what the caller added.
+_STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "event", "level"}
+
 
 def configure_log(program: str) -> None:
     """Send this program's events, and the library's warnings, to stderr as JSON lines. Safe to call twice."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _Sign(program),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -25,7 +29,6 @@ def configure_log(program: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(program=program, release=str(RELEASE), instance=instance_name())
     handler = _Forward()
     root = logging.getLogger()
     if not any(isinstance(known, _Forward) for known in root.handlers):
@@ -40,13 +43,26 @@ def get_log() -> Any:  # Any: structlog's lazy logger has no narrower public typ
     return structlog.get_logger()
 
 
+class _Sign:
+    """Adds who speaks to every event; not by context variables, which the threads of a server do not inherit."""
+
+    def __init__(self, program: str) -> None:
+        self._who = {"program": program, "release": str(RELEASE), "instance": instance_name()}
+
+    def __call__(self, _logger: object, _level: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event.update(self._who)
+        return event
+
+
 class _Forward(logging.Handler):
     """Turns the standard library's records into the same JSON lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+            event = record.getMessage()
             structlog.get_logger().log(
-                record.levelno, record.getMessage(), logger=record.name, exc_info=record.exc_info or None
+                record.levelno, event, **{**extra, "logger": record.name}, exc_info=record.exc_info or None
             )
         except Exception:  # noqa: BLE001 - a broken log line must never stop a request; logging reports it
             self.handleError(record)
