@@ -80,26 +80,21 @@ def fill(cut: Path, source: Path, manifest: dict[str, Any]) -> None:
 def build_wheel(project: Path, cut: Path) -> Path:
     """Build a project's wheel, without network and always with the same bytes."""
     before = set(cut.glob("*.whl"))
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", cut]
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(cut)]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": ""}
-    subprocess.run(command, cwd=project, env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=project, env=environment, check=True, capture_output=True)
     [wheel] = set(cut.glob("*.whl")) - before
     return wheel
 
 
 def resolve(source: Path, lock: Path) -> Path:
     """Write the hash-pinned dependencies of the service: the versions that the workspace is tested with."""
-    subprocess.run(
-        [
-            *(Path(sys.executable).parent / "uv", "pip", "compile", "--quiet", source / SERVICE / "pyproject.toml"),
-            *("--universal", "--python-version", "3.11", "--generate-hashes"),
-            *("--no-emit-index-url", "--no-annotate", "--no-header", "--no-emit-package", "bascule"),
-            *("--constraints", source / "requirements.lock", "--output-file", lock),
-        ],
-        cwd=source,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    uv = Path(sys.executable).parent / "uv"
+    command: list[str | Path] = [uv, "pip", "compile", "--quiet", source / SERVICE / "pyproject.toml"]
+    command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-package", "bascule"]
+    command += ["--no-emit-index-url", "--no-annotate", "--no-header"]
+    command += ["--constraints", source / "requirements.lock", "--output-file", lock]
+    subprocess.run(command, cwd=source, check=True, stdout=subprocess.DEVNULL)
     return lock
 
 

@@ -1,0 +1,100 @@
+"""The configuration file is Barbican's, and says clearly when it is not enough."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bascule_keymanager import config as options
+from bascule_keymanager.config import Settings, load_settings
+from bascule_keymanager.errors import ConfigRefused
+from bascule_keymanager.storage.database import Database
+
+ROOT = Path(__file__).parent.parent.parent.parent
+EXAMPLE = ROOT / "services" / "keymanager" / "keymanager.conf.example"
+MINIMAL = "[database]\nconnection = sqlite:///x.db\n[simple_crypto_plugin]\nkek = k1\nkek = 'k2'\n"
+
+
+@pytest.fixture
+def load(tmp_path):
+    def load(text):
+        path = tmp_path / "keymanager.conf"
+        path.write_text(text)
+        return load_settings(str(path))
+
+    return load
+
+
+def test_the_example_loads_and_its_commented_values_are_the_defaults(load):
+    plain = load_settings(str(EXAMPLE))
+    uncommented = re.sub(r"(?m)^#(\w+ = )", r"\1", EXAMPLE.read_text())
+    everything = load(uncommented.replace("host_href = https", "#host_href = https"))
+    assert plain == everything
+    assert plain == Settings(database_url=plain.database_url, keks=plain.keks)
+
+
+def test_the_example_has_every_option():
+    groups = {
+        "DEFAULT": options._DEFAULT,
+        "database": options._DATABASE,
+        "simple_crypto_plugin": options._SIMPLE_CRYPTO,
+        "queue": options._QUEUE,
+        "worker": options._WORKER,
+    }
+    text = EXAMPLE.read_text()
+    assert re.findall(r"(?m)^\[(\w+)\]$", text) == list(groups)
+    named = re.findall(r"(?m)^#?(\w+) = ", text)
+    assert named == [option.name for group in groups.values() for option in group]
+
+
+def test_several_master_keys_and_barbicans_old_name_of_the_database_are_read(load):
+    assert load(MINIMAL).keks == ("k1", "k2")
+    old = "[DEFAULT]\nsql_connection = sqlite:///old.db\n[simple_crypto_plugin]\nkek = k\n"
+    assert load(old).database_url == "sqlite:///old.db"
+
+
+def test_neither_keys_nor_the_database_url_show_in_a_repr(load):
+    shown = repr(load(MINIMAL.replace("x.db", "hunter2.db")))
+    assert "k1" not in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[simple_crypto_plugin]\nkek = k\n", "[database] connection is not set"),
+        ("[database]\nconnection = sqlite:///x\n", "[simple_crypto_plugin] kek is not set"),
+        ("nonsense", "not in oslo.config's format"),
+    ],
+)
+def test_a_file_that_is_not_enough_is_refused_with_the_reason(load, text, reason):
+    with pytest.raises(ConfigRefused) as refusal:
+        load(text)
+    assert reason in str(refusal.value)
+
+
+def test_without_a_file_nothing_starts(monkeypatch):
+    monkeypatch.delenv("KEYMANAGER_CONFIG", raising=False)
+    with pytest.raises(ConfigRefused, match="no file is named"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("url", "driver"),
+    [
+        ("mysql://u:p@h/d", "mysql+pymysql"),
+        ("mysql+mysqldb://u:p@h/d?charset=utf8", "mysql+pymysql"),
+        ("mariadb://u:p@h/d", "mysql+pymysql"),
+        ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg"),
+        ("sqlite:///x.db", "sqlite"),
+    ],
+)
+def test_the_driver_is_ours_whatever_barbicans_file_named(url, driver):
+    assert Database(url).url.drivername == driver
+
+
+@pytest.mark.parametrize("url", ["oracle://u:hunter2@h/d", "no url with hunter2"])
+def test_a_database_that_we_do_not_know_is_refused_without_repeating_its_url(url):
+    with pytest.raises(ConfigRefused) as refusal:
+        Database(url)
+    assert "hunter2" not in str(refusal.value)

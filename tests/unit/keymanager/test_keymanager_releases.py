@@ -1,0 +1,65 @@
+"""The releases that were cut are what their manifests say, and the newest says what the code says."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bascule.documents.codec import from_plain, to_plain
+from bascule.documents.manifest import Manifest
+from bascule.release import Release
+from bascule_keymanager import __version__
+from bascule_keymanager.manifest import build_manifest
+
+ROOT = Path(__file__).parent.parent.parent.parent
+CUT = sorted(path.parent for path in (ROOT / "releases").glob("*/manifest.json"))
+FILES = ("artefacts", "lock", "recipe", "workload")
+
+
+def manifest_of(folder):
+    return from_plain(Manifest, json.loads((folder / "manifest.json").read_text()))
+
+
+def test_the_newest_release_is_the_code_that_is_here():
+    newest = max(CUT, key=lambda folder: Release.parse(folder.name))
+    assert newest.name == __version__
+
+
+@pytest.mark.parametrize("folder", CUT, ids=lambda folder: folder.name)
+def test_every_file_of_a_release_is_the_one_its_manifest_vouches_for(folder):
+    manifest = manifest_of(folder)
+    assert str(manifest.release) == folder.name
+    vouched = [*manifest.artefacts, manifest.lock, manifest.recipe, manifest.workload]
+    assert len(manifest.artefacts) == 2
+    for artefact in vouched:
+        assert hashlib.sha256((folder / artefact.file).read_bytes()).hexdigest() == artefact.sha256, artefact.file
+    assert {path.name for path in folder.iterdir()} == {*(artefact.file for artefact in vouched), "manifest.json"}
+    assert "index-url" not in (folder / manifest.lock.file).read_text()
+
+
+def test_the_manifest_of_the_newest_release_is_what_the_code_generates():
+    written = json.loads((ROOT / "releases" / __version__ / "manifest.json").read_text())
+    generated = to_plain(build_manifest())
+    for key in FILES:
+        written.pop(key), generated.pop(key)
+    assert written == json.loads(json.dumps(generated))
+
+
+def test_a_release_that_was_cut_is_not_cut_again_by_accident(tmp_path):
+    (tmp_path / __version__).mkdir()
+    cut = [sys.executable, ROOT / "tools" / "cut_release.py", __version__, "--into", tmp_path]
+    refused = subprocess.run(cut, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "was cut already" in refused.stderr
+    assert list((tmp_path / __version__).iterdir()) == []
+
+
+def test_a_release_is_not_cut_under_another_name(tmp_path):
+    cut = [sys.executable, ROOT / "tools" / "cut_release.py", "1999.1", "--into", tmp_path]
+    refused = subprocess.run(cut, check=False, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert f"the code calls itself {__version__}" in refused.stderr
+    assert list(tmp_path.iterdir()) == []
