@@ -141,11 +141,11 @@ from pathlib import Path
 from bascule.fleet.drivers import process
 from bascule.fleet.runtime import InstanceName, StartSpec
 from bascule.release import Release
-real = subprocess.Popen
+real = os.posix_spawn
 def and_die(*args, **kwargs):
-    child = real(*args, **kwargs)
+    real(*args, **kwargs)
     os.kill(os.getpid(), signal.SIGKILL)
-process.subprocess.Popen = and_die
+process.os.posix_spawn = and_die
 name = InstanceName("api-1", Release.parse("1.0"))
 spec = StartSpec(name, "api", (sys.executable, "-c", {WAIT!r}))
 process.ProcessRuntime(Path({str(tmp_path / "run")!r})).start(spec, timeout_s=5)

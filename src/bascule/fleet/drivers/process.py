@@ -5,11 +5,11 @@ Every process inherits a locked file, and so do its children: the lock ends with
 killed between fork and exec. The pid in the run directory is only used while the lock is held.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -22,7 +22,7 @@ __all__ = ["ProcessRuntime"]
 
 _POLL_S = 0.02
 # The shell writes its own pid before it becomes the program, so the pid is on disk even if we die right now.
-_WRAPPER = 'echo $$ > "$0/pid" && echo $$ >> "$0/starts" && exec "$@"'
+_WRAPPER = 'cd "$0" && echo $$ > pid && echo $$ >> starts && exec "$@"'
 
 
 class ProcessRuntime:
@@ -30,7 +30,7 @@ class ProcessRuntime:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._children: dict[Path, int] = {}
 
     def directory(self, instance: InstanceName) -> Path:
         """Return the run directory of an instance."""
@@ -61,19 +61,26 @@ class ProcessRuntime:
             (directory / name).unlink(missing_ok=True)
         facts = {"role": spec.role, "address": spec.address, "started_at": time.time()}
         _write(directory / "meta.json", json.dumps(facts))
-        inherited = [lock] if spec.listen_fd is None else [lock, spec.listen_fd]
-        with (directory / "log").open("ab") as log:
-            self._reap(directory)
-            self._children[directory] = subprocess.Popen(
+        self._reap(directory)
+        log = os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            for descriptor in (lock, spec.listen_fd):
+                if descriptor is not None:
+                    os.set_inheritable(descriptor, True)
+            # Not a Popen: the process is meant to outlive us, and nothing here may wait for it when we end.
+            self._children[directory] = os.posix_spawn(
+                "/bin/sh",
                 ["/bin/sh", "-c", _WRAPPER, str(directory), *spec.argv],
-                env={**os.environ, **spec.env},
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                pass_fds=inherited,
+                {**os.environ, **spec.env},
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setsid=True,
             )
+        finally:
+            os.close(log)
 
     def stop(self, instance: InstanceName, *, signal_name: str, timeout_s: float) -> Stopped:
         """Signal the process once and wait for the end of its whole group. Safe to call again."""
@@ -172,7 +179,8 @@ class ProcessRuntime:
         """Collect our own child, whose lock is gone, so that it does not stay behind as a zombie."""
         child = self._children.pop(directory, None)
         if child is not None:
-            child.wait()
+            with contextlib.suppress(ChildProcessError):  # somebody who waits for any child was faster
+                os.waitpid(child, 0)
 
 
 def _try_lock(directory: Path, how: int = fcntl.LOCK_EX) -> int | None:
