@@ -7,4 +7,15 @@ from bascule.schema.databases import Pace
 from bascule.schema.engine import Options, SchemaEngine
 from bascule.schema.session import Retry
 
-__all__ = ["Change", "Options", "Pace", "Progress", "Rename", "Retry", "SchemaEngine", "Split", "schema_cli", "trigger_names"]
+__all__ = [
+    "Change",
+    "Options",
+    "Pace",
+    "Progress",
+    "Rename",
+    "Retry",
+    "SchemaEngine",
+    "Split",
+    "schema_cli",
+    "trigger_names",
+]

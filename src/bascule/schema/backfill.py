@@ -15,6 +15,7 @@ from bascule.schema.session import Session
 __all__ = ["Prefer", "Progress", "Walk", "backfill", "count_rows", "count_stale"]
 
 _FEWEST_ROWS, _MOST_ROWS = 10, 5_000
+_LONGEST_PAUSE_S = 1.0  # whoever asks to stop waits no longer than this
 
 Prefer = Literal["old", "new"]
 
@@ -60,7 +61,7 @@ class _Pacer:
         fewest = min(_FEWEST_ROWS, pace.first_rows)
         self.rows = int(min(max(wanted, self.rows / 2, fewest), self.rows * 2, _MOST_ROWS))
         if pace.duty < 1:
-            self.session.pause(batch_s * (1 / pace.duty - 1))
+            self.session.pause(min(batch_s * (1 / pace.duty - 1), _LONGEST_PAUSE_S))
 
     def eta_s(self, done: int, total: int) -> float | None:
         fresh = done - self.first_done

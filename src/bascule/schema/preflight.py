@@ -102,7 +102,9 @@ def _refuse_indexes(connection: sa.Connection, change: Change) -> None:
             raise BadChange(
                 change.id, f"index {index['name']} uses an old column, and only a rename takes indexes along"
             )
-        options = [key for key, value in index.get("dialect_options", {}).items() if value]
+        # A partial index's condition is a clause, which has no truth of its own; empty lists are the plain case.
+        given = index.get("dialect_options", {}).values()
+        options = [value for value in given if not isinstance(value, list | dict | bool | None) or value]
         if index["unique"] or options or expressions or index.get("column_sorting"):
             raise BadChange(change.id, f"index {index['name']} uses the old column and is more than a plain index")
 

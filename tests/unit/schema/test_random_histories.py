@@ -11,9 +11,7 @@ from support.people import History, Person, create_people, operations, starting_
 def test_no_history_of_old_and_new_writes_loses_or_alters_what_anyone_wrote(rows, history):
     with tempfile.TemporaryDirectory() as directory:
         db = sa.create_engine(f"sqlite:///{pathlib.Path(directory) / 'service.db'}")
-        with db.begin() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
-            connection.exec_driver_sql("PRAGMA synchronous = OFF")
+        sa.event.listen(db, "connect", lambda driver, _: driver.execute("PRAGMA synchronous = OFF"))
         create_people(db, [(key, fullname, None) for key, fullname in rows.items()])
         world = History(db, {key: Person(fullname) for key, fullname in rows.items()})
         world.schema.expand()
