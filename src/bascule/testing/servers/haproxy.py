@@ -20,6 +20,7 @@ global
 defaults
     mode http
     timeout connect 5s
+    timeout check 5s
     timeout client 60s
     timeout server 60s
     timeout http-keep-alive 60s
@@ -40,7 +41,7 @@ backend {backend}
 def one_backend(backend: str = "api", *, slots: int = 8, check_path: str | None = None) -> str:
     """Return a configuration with one backend of free slots; with a path, each server is checked over HTTP there."""
     check = f"option httpchk GET {check_path}" if check_path else "# servers are not checked"
-    check_server = "check inter 500 fall 2 rise 1" if check_path else ""
+    check_server = "check inter 1s fall 3 rise 1" if check_path else ""
     return _ONE_BACKEND.format(backend=backend, slots=slots, check=check, check_server=check_server)
 
 
