@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican clean
+.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -35,6 +35,9 @@ lock: setup  ## resolve requirements.lock again
 
 barbican: setup  ## roll real Barbican 14 to 15 under the same load (needs root, or Debian's servers installed)
 	@$(RUN)/python examples/barbican/roll.py $(ARGS)
+
+fuzz-kill: setup  ## kill -9 of apply at 60 seeded instants over 8 upgrades under load
+	BASCULE_ROUNDS=8 $(RUN)/python -m pytest tests/upgrade -k seeded_instants $(ARGS)
 
 bench-%: setup
 	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)

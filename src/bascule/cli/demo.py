@@ -21,7 +21,7 @@ from bascule.gate.mutants import load_mutants, pick_mutant, sabotage
 from bascule.gate.prove import Proof, Rehearsal, prove
 from bascule.release import Release
 
-__all__ = ["demo"]
+__all__ = ["SERVICE_CONFIGURATION", "demo"]
 
 _FLEET = """\
 [fleet]
@@ -45,7 +45,7 @@ count = 3
 [roles.worker]
 count = 2
 """
-_SERVICE = """\
+SERVICE_CONFIGURATION = """\
 [DEFAULT]
 host_href = http://127.0.0.1:{port}
 [database]
@@ -147,7 +147,7 @@ def _lay_out(directory: Path, releases: Path, database: str) -> Fleet:
     config = directory / "keymanager.conf"
     config.touch(mode=0o600)
     kek = base64.urlsafe_b64encode(os.urandom(32)).decode()
-    config.write_text(_SERVICE.format(port=port, database=database, kek=kek))
+    config.write_text(SERVICE_CONFIGURATION.format(port=port, database=database, kek=kek))
     fleet_file = directory / "fleet.toml"
     fleet_file.write_text(_FLEET.format(releases=releases.absolute(), config=config, port=port))
     return Fleet.open(FleetConfig.load(fleet_file))

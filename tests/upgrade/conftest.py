@@ -1,0 +1,48 @@
+"""Whole upgrades of the key manager's released wheels; environments are built once per run."""
+
+import pytest
+from support.keymanager_fleet import NEW, OLD, RELEASES, open_fleet
+
+from bascule.fleet import operations
+from bascule.fleet.drivers.local import LocalTransport
+from bascule.fleet.drivers.venv import VenvArtefacts
+from bascule.fleet.engine import Silent
+from bascule.fleet.releases import Releases
+
+
+@pytest.fixture(scope="session")
+def venvs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("venvs")
+    artefacts = VenvArtefacts(root, LocalTransport("local"))
+    for folder in Releases.load(RELEASES).folders.values():
+        artefacts.stage(folder, timeout_s=300)
+    return root
+
+
+@pytest.fixture
+def new_fleet(tmp_path, venvs):
+    """Make fleets; each is stopped at the end."""
+    opened = []
+
+    def make(**options):
+        fleet = open_fleet(tmp_path, venvs, **options)
+        opened.append(fleet)
+        return fleet
+
+    yield make
+    for fleet in opened:
+        operations.stop_fleet(fleet)
+
+
+@pytest.fixture
+def running(new_fleet):
+    """A fleet of two API processes and a worker, all at the old release."""
+    fleet = new_fleet()
+    operations.install(fleet, OLD, Silent())
+    return fleet
+
+
+@pytest.fixture
+def planned(running):
+    plan, facts = operations.create_plan(running, NEW)
+    return running, operations.save_plan(running, plan, facts)
