@@ -46,7 +46,8 @@ def test_help_loads_neither_fleet_nor_gate_nor_rich():
 
 
 def test_the_arrows_go_down():
-    done = subprocess.run([Path(sys.executable).with_name("lint-imports")], cwd=ROOT, capture_output=True, text=True, check=False)
+    program = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
