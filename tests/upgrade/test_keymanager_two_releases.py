@@ -21,6 +21,7 @@ from falcon.testing import TestClient
 from bascule.errors import BasculeError
 from bascule.release import Release
 from bascule.schema import trigger_names
+from bascule.schema.state import Phase
 from bascule_keymanager.api.process import ApiProcess
 from bascule_keymanager.config import load_settings
 from bascule_keymanager.migrations.changes import CHANGES
@@ -104,11 +105,21 @@ class Http:
             return json.loads(answer.read() or "null")
 
 
+everywhere = pytest.mark.parametrize("database_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
+
+
 @pytest.fixture
-def config(tmp_path):
+def database_url(request, tmp_path):
+    """An empty database; on SQLite unless the test says `everywhere`."""
+    name = getattr(request, "param", "sqlite")
+    return f"sqlite:///{tmp_path}/km.db" if name == "sqlite" else request.getfixturevalue(f"{name}_url")
+
+
+@pytest.fixture
+def config(tmp_path, database_url):
     path = tmp_path / "keymanager.conf"
     path.write_text(
-        f"[DEFAULT]\nhost_href = http://keys\n[database]\nconnection = sqlite:///{tmp_path}/km.db\n"
+        f"[DEFAULT]\nhost_href = http://keys\n[database]\nconnection = {database_url}\n"
         "sqlite_synchronous = False\n"
         f"[simple_crypto_plugin]\nkek = {Fernet.generate_key().decode()}\n"
         "[worker]\nsweep_age_s = 0.5\nsweep_interval_s = 0.3\n"
@@ -192,6 +203,7 @@ def test_the_new_release_starts_only_on_a_synced_schema_and_says_what_to_run(old
     start_new(WorkerProcess)
 
 
+@everywhere
 def test_what_either_release_writes_the_other_reads(old_api, synced, start_new, parts):
     new = client_of(start_new(ApiProcess, BASCULE_INSTANCE="api-2"))
     by_old = path_of(old_api.call("/v1/secrets", secret("made by old"))["secret_ref"])
@@ -230,6 +242,15 @@ def messages(parts):
         return [tuple(row) for row in connection.execute(sa.text("SELECT version, body FROM bascule_message"))]
 
 
+def triggers(parts):
+    sqlite = parts.database.dialect == "sqlite"
+    names = (
+        "name FROM sqlite_master WHERE type = 'trigger'" if sqlite else "trigger_name FROM information_schema.triggers"
+    )
+    with parts.database.reader.connect() as connection:
+        return set(connection.execute(sa.text(f"SELECT {names}")).scalars())
+
+
 def test_the_pin_decides_what_is_sent_and_follows_the_oldest_process(old_api, old, synced, start_new, parts):
     process = start_new(ApiProcess, BASCULE_INSTANCE="api-2")
     new = client_of(process)
@@ -262,6 +283,7 @@ def test_an_ignored_pin_is_counted_by_who_could_not_read_and_loses_no_order(old,
     wait_for(lambda: refused() == 1, "the refusal in the registry")
 
 
+@everywhere
 def test_after_contract_the_old_release_refuses_to_start(old, old_api, synced, start_new, parts):
     kept = path_of(old_api.call("/v1/secrets", secret("kept"))["secret_ref"])
     with pytest.raises(BasculeError) as refusal:
@@ -280,6 +302,7 @@ def test_after_contract_the_old_release_refuses_to_start(old, old_api, synced, s
     assert "2027.1 removed what it needs" in old.refused("worker")
 
 
+@everywhere
 def test_before_contract_the_way_back_keeps_what_the_new_release_wrote(old, old_api, synced, start_new, parts):
     process = start_new(ApiProcess, BASCULE_INSTANCE="api-2")
     path = path_of(client_of(process).simulate_post("/v1/secrets", json=secret("by new")).json["secret_ref"])
@@ -287,15 +310,13 @@ def test_before_contract_the_way_back_keeps_what_the_new_release_wrote(old, old_
         parts.schema.rollback()
     assert "api-2" in str(refusal.value)
     process.stop()
-    assert {change.phase for change in parts.schema.rollback()} == {"rolled-back"}
+    assert {change.phase for change in parts.schema.rollback()} == {Phase.ROLLED_BACK}
     assert old_api.call(path)["name"] == "by new"
     old_api.call("/v1/secrets", secret("after"))
     columns = {column["name"] for column in sa.inspect(parts.database.reader).get_columns("secrets")}
     assert "name" in columns
     assert "display_name" not in columns
-    with parts.database.reader.connect() as connection:
-        left = set(connection.execute(sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")).scalars())
-    assert left.isdisjoint(name for change in CHANGES for name in trigger_names(change))
+    assert triggers(parts).isdisjoint(name for change in CHANGES for name in trigger_names(change))
     with pytest.raises(SchemaNotReady):
         start_new(ApiProcess)
 

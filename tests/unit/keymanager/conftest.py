@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet
 from bascule_keymanager.api.app import make_app
 from bascule_keymanager.config import Settings
 from bascule_keymanager.crypto.simple import Vault
-from bascule_keymanager.migrations.base import create_base
+from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
@@ -75,8 +75,10 @@ def make_keymanager():
     def make(url, **options):
         settings = Settings(database_url=url, keks=(Fernet.generate_key().decode(),), **options)
         database = Database(url, sqlite_synchronous=False)
-        with database.writer.begin() as connection:
-            create_base(connection)
+        schema = Parts(settings).schema
+        schema.expand()
+        schema.migrate()
+        schema.engine.dispose()
         made.append(KeyManager(settings, database))
         return made[-1]
 

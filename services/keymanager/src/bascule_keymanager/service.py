@@ -8,6 +8,7 @@ from bascule.errors import LifecycleError
 from bascule.lifecycle import Member, Registry
 from bascule.rpc import EmbeddedTransport
 from bascule.schema import SchemaEngine
+from bascule.schema.state import Phase
 from bascule_keymanager.config import Settings
 from bascule_keymanager.crypto.simple import Vault
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
@@ -20,8 +21,7 @@ from bascule_keymanager.storage.secrets import SecretStore
 
 __all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
 
-_READY = ("synced", "contracting", "contracted")
-_GONE = ("contracting", "contracted")
+_READY = (Phase.SYNCED, *Phase.WITHOUT_OLD)
 
 
 class SchemaNotReady(LifecycleError):
@@ -118,10 +118,10 @@ class Parts:
         if not self.database.read(has_base):
             raise SchemaNotReady("its database is empty", "expand")
         for change in self.schema.status():
-            if change.release > RELEASE and change.phase in _GONE:
+            if change.release > RELEASE and change.phase in Phase.WITHOUT_OLD:
                 raise SchemaMovedOn(change.id, str(change.release))
             if change.release == RELEASE and change.phase not in _READY:
-                command = "migrate" if change.phase in ("expanded", "backfilling") else "expand"
+                command = "migrate" if change.phase in (Phase.EXPANDED, Phase.BACKFILLING) else "expand"
                 raise SchemaNotReady(f"schema change {change.id} is {change.phase}, and must be synced", command)
 
     def has_orders(self) -> bool:

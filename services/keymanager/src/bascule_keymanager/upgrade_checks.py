@@ -7,6 +7,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from bascule.checks import Check, Code, failure, success, warning
+from bascule.schema.state import Phase
 from bascule_keymanager.crypto.simple import CRYPTO_PLUGIN
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.service import Parts
@@ -16,7 +17,7 @@ __all__ = ["upgrade_checks"]
 
 Answer = tuple[Code, str]
 
-_AT_REST = ("planned", "contracted", "rolled-back")
+_AT_REST = (*Phase.UNTOUCHED, Phase.CONTRACTED)
 
 
 def upgrade_checks(parts: Parts) -> list[Check]:

@@ -82,7 +82,7 @@ def _document(req: falcon.Request, settings: Settings, order: OrderRow) -> dict[
         "container_ref": resource_url(req, settings, "containers", order.container_id) if order.container_id else None,
         "creator_id": order.creator_id,
         "sub_status": order.sub_status,
-        "sub_status_message": order.sub_status_message,
+        "sub_status_message": order.status_detail,
         "error_status_code": order.error_status_code,
         "error_reason": order.error_reason,
     }

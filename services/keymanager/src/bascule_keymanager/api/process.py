@@ -71,7 +71,7 @@ class OrderDesk:
         """Keep the order and return its id."""
         project = self._parts.projects.get_or_create(caller.project)
 
-        def wake(connection: Connection, order_id: str, _at: dt.datetime) -> None:
+        def wake(connection: Connection, order_id: str, at: dt.datetime) -> None:
             order = Order(
                 id=order_id,
                 project_id=caller.project,
@@ -79,8 +79,10 @@ class OrderDesk:
                 algorithm=meta["algorithm"],
                 bit_length=int(meta["bit_length"]),
                 mode=meta.get("mode"),
+                accepted_at=at.replace(tzinfo=dt.UTC).timestamp(),
             )
-            self._worker.cast("process_order", connection=connection, order=order)
+            # What the pin does not allow yet is left out of the message.
+            self._worker.cast("process_order", connection=connection, order=order, request_id=request_id)
 
         order_id = self._parts.orders.add(project.id, caller.user, kind, meta, wake)
         log.info("order accepted", order=order_id, request=request_id)

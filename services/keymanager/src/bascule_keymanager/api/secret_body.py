@@ -42,7 +42,7 @@ def parse_secret(body: Body, creator_id: str | None, max_payload_bytes: int) -> 
     return NewSecret(
         creator_id=creator_id,
         secret_type=body.get("secret_type", "opaque"),
-        name=body.get("name"),
+        display_name=body.get("name"),
         algorithm=body.get("algorithm"),
         bit_length=_whole(body.get("bit_length")),
         mode=body.get("mode"),

@@ -161,7 +161,7 @@ def _document(req: falcon.Request, settings: Settings, secret: Secret) -> dict[s
         "created": secret.created_at.isoformat(),
         "updated": secret.updated_at.isoformat(),
         "status": secret.status,
-        "name": secret.name,
+        "name": secret.display_name,
         "secret_type": secret.secret_type,
         "expiration": secret.expiration.isoformat() if secret.expiration else None,
         "algorithm": secret.algorithm,

@@ -1,8 +1,16 @@
 """What each release changes in the schema, oldest first; a change that shipped is never edited."""
 
-from bascule.schema import Change
+import sqlalchemy as sa
+
+from bascule.schema import Change, Rename
 
 __all__ = ["CHANGES"]
 
-# 2026.2 is the first release: it works on Barbican's schema as it is.
-CHANGES: tuple[Change, ...] = ()
+# 2026.2, the first release, works on Barbican's schema as it is. From 2027.1 on the columns are named for what they
+# hold: the name that people gave a secret, and the detail behind an order's sub-status. The API's names stay.
+CHANGES: tuple[Change, ...] = (
+    Rename(id="secrets-display-name", table="secrets", old="name", new="display_name", type=sa.String(255)),
+    Rename(
+        id="orders-status-detail", table="orders", old="sub_status_message", new="status_detail", type=sa.String(255)
+    ),
+)

@@ -34,7 +34,7 @@ class OrderRow:
     secret_id: str | None
     container_id: str | None
     sub_status: str | None
-    sub_status_message: str | None
+    status_detail: str | None
     error_status_code: str | None
     error_reason: str | None
 
@@ -55,7 +55,7 @@ _listed = sa.select(
     orders.c.secret_id,
     orders.c.container_id,
     orders.c.sub_status,
-    orders.c.sub_status_message,
+    orders.c.status_detail,
     orders.c.error_status_code,
     orders.c.error_reason,
 ).select_from(orders.join(projects, projects.c.id == orders.c.project_id))
@@ -141,7 +141,7 @@ class OrderStore:
         def work(connection: Connection) -> None:
             effect(connection)  # first: the order refers to what the effect makes
             done = {"status": "ACTIVE", "secret_id": secret_id, "updated_at": utc_now()}
-            self._finish(connection, order_id, {**done, "sub_status": "Unknown", "sub_status_message": "Unknown"})
+            self._finish(connection, order_id, {**done, "sub_status": "Unknown", "status_detail": "Unknown"})
 
         return self._run(work)
 

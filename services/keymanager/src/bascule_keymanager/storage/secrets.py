@@ -35,7 +35,7 @@ class NewSecret:
 
     creator_id: str | None
     secret_type: str = "opaque"  # noqa: S105 - a kind of secret, not one
-    name: str | None = None
+    display_name: str | None = None
     algorithm: str | None = None
     bit_length: int | None = None
     mode: str | None = None
@@ -53,7 +53,7 @@ class Secret:
     created_at: dt.datetime
     updated_at: dt.datetime
     status: str
-    name: str | None
+    display_name: str | None
     secret_type: str | None
     expiration: dt.datetime | None
     algorithm: str | None
@@ -100,7 +100,7 @@ _shown = (
     secrets.c.created_at,
     secrets.c.updated_at,
     secrets.c.status,
-    secrets.c.name,
+    secrets.c.display_name,
     secrets.c.secret_type,
     secrets.c.expiration,
     secrets.c.algorithm,
@@ -207,7 +207,7 @@ def insert_secret(connection: Connection, vault: Vault, project: Project, secret
         secrets.insert().values(
             **_fresh("ACTIVE"),
             id=secret_id,
-            name=new.name,
+            display_name=new.display_name,
             secret_type=new.secret_type,
             expiration=new.expiration,
             algorithm=new.algorithm,
@@ -264,7 +264,7 @@ def _delete(connection: Connection, secret_id: str) -> bool:
 def _conditions(wanted: SecretFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     for column, pattern in (
-        (secrets.c.name, wanted.name),
+        (secrets.c.display_name, wanted.name),
         (secrets.c.algorithm, wanted.algorithm),
         (secrets.c.mode, wanted.mode),
     ):

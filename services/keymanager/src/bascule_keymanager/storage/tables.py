@@ -37,7 +37,7 @@ projects = _entity("projects", sa.Column("external_id", sa.String(255)))
 
 secrets = _entity(
     "secrets",
-    sa.Column("name", sa.String(255)),
+    sa.Column("display_name", sa.String(255)),
     sa.Column("secret_type", sa.String(255)),
     sa.Column("expiration", sa.DateTime),
     sa.Column("algorithm", sa.String(255)),
@@ -86,7 +86,7 @@ orders = _entity(
     sa.Column("secret_id", sa.String(36)),
     sa.Column("container_id", sa.String(36)),
     sa.Column("sub_status", sa.String(36)),
-    sa.Column("sub_status_message", sa.String(255)),
+    sa.Column("status_detail", sa.String(255)),
 )
 
 # Read by nothing yet: a deleted secret takes its rows here with it.

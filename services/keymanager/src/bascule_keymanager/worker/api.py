@@ -1,6 +1,6 @@
 """What a worker can be asked for by the key manager's other processes."""
 
-from bascule.rpc import Interface, method
+from bascule.rpc import Interface, arg, method
 from bascule_keymanager.objects import Order
 
 __all__ = ["WorkerApi"]
@@ -10,6 +10,6 @@ class WorkerApi(Interface, topic="worker"):
     """Calls to workers; all of them are wake-ups that nobody waits for."""
 
     @method(since="2026.2")
-    def process_order(self, *, order: Order) -> None:
-        """Do this order now, rather than at the next sweep."""
+    def process_order(self, *, order: Order, request_id: str | None = arg(since="2027.1", default=None)) -> None:
+        """Do this order now, rather than at the next sweep; `request_id` is the request that it came with."""
         raise NotImplementedError

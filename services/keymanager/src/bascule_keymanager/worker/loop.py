@@ -1,5 +1,6 @@
 """What the worker's main loop does: take a wake-up, or sweep up what no wake-up told of."""
 
+import time
 from collections.abc import Callable
 
 from bascule.errors import BasculeError
@@ -20,12 +21,14 @@ log = get_log()
 class Handlers(WorkerApi):
     """Answers the calls."""
 
-    def __init__(self, processor: OrderProcessor) -> None:
-        self._processor = processor
+    def __init__(self, processor: OrderProcessor, clock: Callable[[], float] = time.time) -> None:
+        self._processor, self._clock = processor, clock
 
-    def process_order(self, *, order: Order) -> None:
+    def process_order(self, *, order: Order, request_id: str | None = None) -> None:
         """Do this order if it still waits; whoever was first, it is done once."""
-        self._processor.process_id(order.id)
+        waited_s = None if order.accepted_at is None else round(max(0.0, self._clock() - order.accepted_at), 3)
+        outcome = self._processor.process_id(order.id)
+        log.info("order taken", order=order.id, request=request_id, outcome=outcome, waited_s=waited_s)
 
 
 class WorkerLoop:

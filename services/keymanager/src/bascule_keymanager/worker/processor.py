@@ -74,7 +74,7 @@ def _new_secret(order: OrderRow) -> NewSecret:
     return NewSecret(
         creator_id=order.creator_id,
         secret_type="symmetric",  # noqa: S106 - a kind of secret, not one
-        name=meta.get("name"),
+        display_name=meta.get("name"),
         algorithm=meta.get("algorithm"),
         bit_length=meta.get("bit_length"),
         mode=meta.get("mode"),
