@@ -1,7 +1,10 @@
 """Cut a release of the key manager into releases/<release>/: wheels, lock, recipe, workload and the manifest over them.
 
 Everything comes from the commit that is checked out, never from the files lying about, so that the same commit always
-gives the same bytes. Nothing of a release that shipped is ever changed: --again is for one that has not.
+gives the same bytes. Nothing of a release that shipped is ever changed: --again is for one that has not. Until the first
+releases ship, an older one is cut again with the library of today:
+
+    python tools/cut_release.py 2026.2 --again --service-at keymanager-2026.2
 """
 
 import argparse
@@ -30,13 +33,16 @@ def main() -> None:
     parser.add_argument("release", help="the release that the code calls itself, such as 2027.1")
     parser.add_argument("--again", action="store_true", help="replace a cut that has not been shipped")
     parser.add_argument("--into", type=Path, default=ROOT / "releases", help="default: %(default)s")
+    parser.add_argument(
+        "--service-at", metavar="COMMIT", help="take the service's code from there, and all else from here"
+    )
     arguments = parser.parse_args()
     target: Path = arguments.into / arguments.release
     if target.exists() and not arguments.again:
         sys.exit(f"{target} was cut already; --again replaces it if it has not been shipped")
     with tempfile.TemporaryDirectory() as name:
         source, cut = Path(name) / "source", Path(name) / arguments.release
-        export(source)
+        export(source, arguments.service_at)
         manifest = generated_manifest(source)
         if manifest["release"] != arguments.release:
             sys.exit(f"the code calls itself {manifest['release']}; set __version__ to {arguments.release} first")
@@ -49,9 +55,18 @@ def main() -> None:
     print(target)
 
 
-def export(source: Path) -> None:
-    """Unpack the checked-out commit."""
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True).stdout
+def export(source: Path, service_at: str | None) -> None:
+    """Unpack the checked-out commit, with the service's code as it was at `service_at` if that is given."""
+    unpack(["HEAD"], source)
+    if service_at:
+        code = [SERVICE / "src", SERVICE / "pyproject.toml"]
+        shutil.rmtree(source / SERVICE / "src")
+        unpack([service_at, *map(str, code)], source)
+
+
+def unpack(what: list[str], source: Path) -> None:
+    """Unpack these paths of a commit."""
+    archive = subprocess.run(["git", "archive", *what], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(source, filter="data")
 
