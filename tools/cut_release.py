@@ -1,8 +1,8 @@
 """Cut a release of the key manager into releases/<release>/: wheels, lock, recipe, workload and the manifest over them.
 
 Everything comes from the commit that is checked out, never from the files lying about, so that the same commit always
-gives the same bytes. Nothing of a release that shipped is ever changed: --again is for one that has not. Until the first
-releases ship, an older one is cut again with the library of today:
+gives the same bytes. Nothing of a release that shipped is ever changed: --again is for one that has not. Until the
+first releases ship, an older one is cut again with the library of today:
 
     python tools/cut_release.py 2026.2 --again --service-at keymanager-2026.2
 """
