@@ -93,7 +93,12 @@ class _Run:
             return
         for number, sql in enumerate(self.step.statements):
             entry = self.lease.journal(connection, sql)
-            self._execute(connection, sql, self.step.fallback[number] if self.step.fallback else None)
+            try:
+                self._execute(connection, sql, self.step.fallback[number] if self.step.fallback else None)
+            except DBAPIError:
+                # Where DDL commits by itself, the statement of a killed engine may end in the server after we looked.
+                if self.lease.session.database.transactional_ddl or self.step.is_needed(connection):
+                    raise
             self.lease.journal_done(connection, entry)
 
     def _execute(self, connection: sa.Connection, sql: str, fallback: str | None) -> None:

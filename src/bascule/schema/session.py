@@ -34,6 +34,7 @@ class Retry:
 class Session:
     """A connection taken out of the pool for good, so that its session settings never reach the service."""
 
+    engine: sa.Engine
     connection: sa.Connection
     database: Database
     retry: Retry
@@ -53,7 +54,7 @@ class Session:
             if database.isolation is not None:
                 connection.execution_options(isolation_level=database.isolation)
             connection.detach()
-            session = cls(connection, database, retry, pace or database.pace)
+            session = cls(engine, connection, database, retry, pace or database.pace)
             session.read("tell its version", database.check_version)
             yield session
 
@@ -72,13 +73,9 @@ class Session:
         """Run `work` outside any transaction, as PostgreSQL's concurrent index builds need; tried again likewise."""
 
         def once() -> T:
-            before = self.connection.get_isolation_level()
-            self.connection.execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                with self.connection.begin():  # no transaction on the server: it frames SQLAlchemy's bookkeeping only
-                    return work(self.connection)
-            finally:
-                self.connection.execution_options(isolation_level=before)
+            # Another connection, since the level of ours cannot be changed once it has left the pool.
+            with self.engine.connect() as connection:
+                return work(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
         return self._retried(what, once)
 
