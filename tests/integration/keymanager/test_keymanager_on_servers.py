@@ -1,9 +1,15 @@
 """The key manager on PostgreSQL and MariaDB: what SQLite cannot show."""
 
 import base64
+import dataclasses
 import threading
 
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from bascule.checks import Code, run_checks
+from bascule_keymanager.service import Parts
+from bascule_keymanager.upgrade_checks import upgrade_checks
 
 KEY = {"type": "key", "meta": {"name": "k", "algorithm": "aes", "bit_length": 256}}
 
@@ -107,3 +113,44 @@ def test_one_of_two_second_steps_wins(keymanager):
     assert sorted(answers) == [204, 409, 409, 409]
     winner = answers.index(204)
     assert client.simulate_get(path + "/payload").content == f"payload {winner}".encode()
+
+
+def test_the_upgrade_check_passes_for_the_owner_of_the_database(keymanager):
+    keymanager.projects.get_or_create("p1")
+    parts = Parts(keymanager.settings)
+    outcomes = run_checks(upgrade_checks(parts))
+    parts.database.dispose()
+    assert {(outcome.code, outcome.details) for outcome in outcomes} == {
+        (Code.SUCCESS, ""),
+        (Code.SUCCESS, "1 project keys"),
+    }
+
+
+def test_the_upgrade_check_tells_who_may_not_create_triggers(keymanager):
+    """A user who may only read and write data."""
+    url = make_url(keymanager.settings.database_url)
+    with keymanager.database.writer.begin() as connection:
+        if keymanager.database.dialect == "mysql":
+            connection.execute(sa.text("CREATE OR REPLACE USER clerk@'%' IDENTIFIED BY 'clerk'"))
+            connection.execute(sa.text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {url.database}.* TO clerk@'%'"))
+        else:
+            connection.execute(sa.text("DROP ROLE IF EXISTS clerk"))
+            connection.execute(sa.text("CREATE ROLE clerk LOGIN PASSWORD 'clerk'"))
+            connection.execute(sa.text("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO clerk"))
+    settings = dataclasses.replace(
+        keymanager.settings,
+        database_url=url.set(username="clerk", password="clerk").render_as_string(hide_password=False),
+    )
+    parts = Parts(settings)
+    *others, triggers = run_checks(upgrade_checks(parts))
+    parts.database.dispose()
+    with keymanager.database.writer.begin() as connection:
+        if keymanager.database.dialect == "mysql":
+            connection.execute(sa.text("DROP USER clerk@'%'"))
+        else:
+            connection.execute(sa.text("DROP OWNED BY clerk"))
+            connection.execute(sa.text("DROP ROLE clerk"))
+    assert {outcome.code for outcome in others} == {Code.SUCCESS}
+    assert triggers.name == "triggers may be created"
+    assert triggers.code is not Code.SUCCESS
+    assert "database user" in triggers.details

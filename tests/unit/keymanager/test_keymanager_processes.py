@@ -227,6 +227,14 @@ def test_the_upgrade_check_fails_where_the_database_does_not_answer(config, tmp_
     assert "there is no such file" in none["checks"][0]["details"]
 
 
+def test_the_upgrade_check_refuses_over_an_unfinished_change_of_an_earlier_release(keymanager, run):
+    with keymanager.database.writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE bascule_change SET release = '2026.1', phase = 'backfilling'")
+    bad = json.loads(run(status, "upgrade", "check", "--json", code=2))
+    [failed] = [check for check in bad["checks"] if check["result"] == "failure"]
+    assert failed["name"] == "schema changes of earlier releases are finished"
+
+
 def test_the_pin_is_held_shown_and_released(run):
     run(manage, "pin", "hold", "2026.2")
     shown = json.loads(run(manage, "pin", "show", "--json"))
