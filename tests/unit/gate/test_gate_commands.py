@@ -84,9 +84,8 @@ def test_a_report_is_made_again_from_its_json(files, tmp_path):
 def test_what_cannot_be_read_gives_one_sentence_and_the_next_command(files, tmp_path):
     (tmp_path / "history.jsonl").write_text("no\n")
     result = invoke("judge", *files)
-    assert result.exit_code == 1
-    assert "line 1 is not an operation" in result.stderr
-    assert "Next: run the load again" in result.stderr
-    assert "'x' is not a release name" in invoke("judge", *files[:-1], "x").stderr
+    assert "line 1 is not an operation" in result.exception.sentence
+    assert "run the load again" in result.exception.next_command
+    assert "'x' is not a release name" in invoke("judge", *files[:-1], "x").exception.sentence
     (tmp_path / "run.json").write_text("{")
-    assert "is not a JSON document" in invoke("judge", *files).stderr
+    assert "is not a JSON document" in invoke("judge", *files).exception.sentence
