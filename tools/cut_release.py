@@ -23,8 +23,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 SERVICE = Path("services") / "keymanager"
 
-# What may stand beside a release without being part of it: a cut leaves it as it is.
-BESIDE = ("mutants.toml",)
+# The bad ways to upgrade to a release, for the gate's own proof: they lie beside it and are no part of it.
+MUTANTS = "mutants.toml"
 
 # Wheels are archives, whose entries carry a time: always this one.
 EPOCH = "1767225600"  # 2026-01-01
@@ -51,9 +51,8 @@ def main() -> None:
             sys.exit(f"the code calls itself {manifest['release']}; set __version__ to {arguments.release} first")
         cut.mkdir()
         fill(cut, source, manifest)
-        for beside in BESIDE:
-            if (target / beside).exists():
-                shutil.copy(target / beside, cut)
+        if not arguments.service_at:
+            shutil.copy(source / SERVICE / MUTANTS, cut)
         if target.exists():
             shutil.rmtree(target)
         target.parent.mkdir(exist_ok=True)

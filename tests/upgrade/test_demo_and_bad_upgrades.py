@@ -18,7 +18,7 @@ MUTANTS = load_mutants(RELEASES / str(NEW) / "mutants.toml")
 EXPECTED = {
     "no-drain": ({"failed-requests"}, "drain and stop"),
     "kill": ({"failed-requests"}, "drain and stop"),
-    "pin-ignored": ({"pin-not-kept"}, "2026.2"),
+    "pin-ignored": ({"pin-overridden"}, "while the pin was 2026.2"),
     "missing-trigger": ({"wrong-content", "upgrade-failed"}, "secrets"),
     "contract-too-early": ({"failed-requests"}, "500"),
 }

@@ -11,6 +11,7 @@ __all__ = [
     "FailingInterval",
     "LatencySummary",
     "OrderLedger",
+    "OverriddenPin",
     "ProbeSummary",
     "Reason",
     "RefusedMessages",
@@ -103,6 +104,16 @@ class RefusedMessages:
 
 
 @dataclass(frozen=True, slots=True)
+class OverriddenPin:
+    """A process that was told to speak something newer than the service's pin."""
+
+    instance: str
+    release: Release
+    override: Release
+    pin: Release
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """One second of the run as clients saw it; `second` counts from the start of the load."""
 
@@ -152,6 +163,7 @@ class Evidence:
     probes: tuple[ProbeSummary, ...] = ()
     steps: tuple[StepTiming, ...] = ()
     refused_messages: tuple[RefusedMessages, ...] = ()
+    overridden_pins: tuple[OverriddenPin, ...] = ()
     buckets: tuple[Bucket, ...] = ()
     run: str = ""
     run_mode: str = ""

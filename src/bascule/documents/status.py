@@ -19,6 +19,7 @@ class ProcessStatus:
 
     `acknowledged_epoch` is the pin epoch that the process works by. `refused` counts the messages and objects
     that it could not read because they were newer than its release: more than 0 means that a pin was not kept.
+    `pin_override` is what the process works by instead of the service's pin, because somebody told it to.
     """
 
     instance: str
@@ -29,6 +30,7 @@ class ProcessStatus:
     age_s: float
     acknowledged_epoch: int
     refused: int = 0
+    pin_override: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)

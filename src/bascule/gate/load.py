@@ -112,15 +112,18 @@ class Load:
                 await asyncio.sleep(wait)
             if self._stopped.is_set():
                 return
-            self._start(self._perform(self._rng.choices(self._drawn, self._weights)[0], at))
+            # All that the seed decides is drawn here, in the order of the arrivals, whatever answers come meanwhile.
+            [request] = self._rng.choices(self._drawn, self._weights)
+            wants_deleted = self._rng.random() < DELETED_SHARE
+            self._start(self._perform(request, at, wants_deleted=wants_deleted))
 
-    async def _perform(self, request: Request, at: float) -> None:
+    async def _perform(self, request: Request, at: float, *, wants_deleted: bool) -> None:
         slot = Slot("load", self._client.draw_class(), at)
         match request.kind:
             case "create":
                 await self._traffic.create(request, slot)
             case "read" | "describe":
-                gone = self._keyring.draw_deleted() if self._rng.random() < DELETED_SHARE else None
+                gone = self._keyring.draw_deleted() if wants_deleted else None
                 key = gone or self._keyring.draw()
                 if key is not None:
                     await self._traffic.read(request, key, slot)

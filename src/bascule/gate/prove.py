@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bascule.documents.evidence import Evidence
 from bascule.documents.journal import RunDocument
+from bascule.documents.plan import Step
 from bascule.documents.status import ServiceStatus
 from bascule.errors import BasculeError, GateError
 from bascule.fleet import operations
@@ -77,11 +78,11 @@ def prove(fleet: Fleet, rehearsal: Rehearsal, reporter: Reporter, say: Callable[
         variables=rehearsal.variables,
     )
     say(f"filling the store with {rehearsal.preload} entries, then {rehearsal.rate:g} requests/s from now to the end")
-    with load, _sampling(fleet, rehearsal.target) as samples:
+    with load, _sampling(fleet, rehearsal.target) as (samples, watched):
         load.wait_ready()
         say(f"load is on; looking at normal operation for {rehearsal.baseline_s:g} s")
         time.sleep(rehearsal.baseline_s)
-        run, refusal = _upgrade(fleet, rehearsal, reporter, say)
+        run, refusal = _upgrade(fleet, rehearsal, _Watching(reporter, watched), say)
         say(f"looking at the time after for {rehearsal.tail_s:g} s")
         time.sleep(rehearsal.tail_s)
         say("reading back everything that was acknowledged")
@@ -111,11 +112,33 @@ def _upgrade(
         return document, refusal
 
 
+class _Watching:
+    """A reporter that asks for a sample when a soak begins, while both releases are sure to run; it passes all on."""
+
+    def __init__(self, inner: Reporter, watched: threading.Event) -> None:
+        self._inner, self._watched = inner, watched
+
+    def began(self, step: Step, number: int, total: int, *, undoing: bool) -> None:
+        """Pass it on."""
+        self._inner.began(step, number, total, undoing=undoing)
+        if step.op == "soak":
+            self._watched.set()
+
+    def progressed(self, step: Step, text: str) -> None:
+        """Pass it on."""
+        self._inner.progressed(step, text)
+
+    def ended(self, step: Step, seconds: float, *, how: str) -> None:
+        """Pass it on."""
+        self._inner.ended(step, seconds, how=how)
+
+
 @contextmanager
-def _sampling(fleet: Fleet, target: Release) -> Iterator[list[ServiceStatus]]:
-    """Ask the service now and then what it says of itself, for as long as the block runs and once at its end."""
+def _sampling(fleet: Fleet, target: Release) -> Iterator[tuple[list[ServiceStatus], threading.Event]]:
+    """Ask the service what it says of itself: now and then, whenever the event is set, and once at the end."""
     samples: list[ServiceStatus] = []
-    done = threading.Event()
+    watched = threading.Event()
+    done = False
 
     def sample() -> None:
         staged = fleet.first_node.artefacts.staged()
@@ -128,14 +151,18 @@ def _sampling(fleet: Fleet, target: Release) -> Iterator[list[ServiceStatus]]:
             samples.append(status)
 
     def watch() -> None:
-        while not done.wait(_SAMPLE_EVERY_S):
-            sample()
+        while True:
+            watched.wait(_SAMPLE_EVERY_S)
+            watched.clear()
+            sample()  # also when all is over: what was refused last is counted
+            if done:
+                return
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield samples
+        yield samples, watched
     finally:
-        done.set()
+        done = True
+        watched.set()
         watcher.join()
-        sample()

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from bascule.documents.evidence import Reason, RefusedMessages
+from bascule.documents.evidence import OverriddenPin, Reason, RefusedMessages
 from bascule.documents.journal import RunDocument
 from bascule.gate.checker import Checked, Finding, FindingKind
 from bascule.gate.exercise import Exercise
@@ -17,6 +17,7 @@ __all__ = [
     "not_mixed",
     "nothing_read",
     "pin_not_kept",
+    "pin_overridden",
     "too_little_load",
     "unread",
     "upgrade_failed",
@@ -144,6 +145,21 @@ def pin_not_kept(refused: RefusedMessages) -> Reason:
     )
     numbers = {"instance": refused.instance, "release": str(refused.release), "refused": refused.refused}
     return Reason("pin-not-kept", "REFUSE", sentence, numbers)
+
+
+def pin_overridden(overridden: Sequence[OverriddenPin]) -> Reason | None:
+    """Refuse when processes speak something newer than the service's pin, whether or not anyone was harmed yet."""
+    if not overridden:
+        return None
+    first = overridden[0]
+    names = ", ".join(each.instance for each in overridden)
+    speak = "speaks" if len(overridden) == 1 else "speak"
+    sentence = (
+        f"the pin was not kept: {names} of {first.release} {speak} {first.override} because of BASCULE_PIN_OVERRIDE, "
+        f"while the pin was {first.pin}"
+    )
+    numbers = {"instances": [each.instance for each in overridden], "pin": str(first.pin)}
+    return Reason("pin-overridden", "REFUSE", sentence, numbers)
 
 
 def not_mixed(exercised: Exercise, releases: tuple[Release, Release], least: int) -> Reason | None:

@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bascule.documents.evidence import Evidence, LatencySummary, OrderLedger, Reason, RefusedMessages, Verdict
+from bascule.documents.evidence import (
+    Evidence,
+    LatencySummary,
+    OrderLedger,
+    OverriddenPin,
+    Reason,
+    RefusedMessages,
+    Verdict,
+)
 from bascule.documents.journal import RunDocument
 from bascule.documents.status import ServiceStatus
 from bascule.gate import reasons
@@ -49,6 +57,7 @@ class Measured:
     failed: tuple[Operation, ...]
     final: tuple[Operation, ...]
     refused: tuple[RefusedMessages, ...]
+    overridden: tuple[OverriddenPin, ...]
     rate_per_s: float
     load_s: float
 
@@ -113,6 +122,7 @@ def _measure(
         failed=tuple(each for each in operations if each.phase != "preload" and each.outcome != "ok"),
         final=tuple(each for each in operations if each.phase == "final"),
         refused=_refused_messages(statuses),
+        overridden=_overridden_pins(statuses),
         rate_per_s=len(load) / (last - first) if last > first else 0.0,
         load_s=last - first,
     )
@@ -130,11 +140,26 @@ def _refused_messages(statuses: Sequence[ServiceStatus]) -> tuple[RefusedMessage
     )
 
 
+def _overridden_pins(statuses: Sequence[ServiceStatus]) -> tuple[OverriddenPin, ...]:
+    """Return each process that was seen at work by a pin of its own above the service's: the first time of each."""
+    found: dict[tuple[str, Release], OverriddenPin] = {}
+    for status in statuses:
+        for process in status.processes:
+            override = process.pin_override
+            if override is None or status.pin is None or process.state not in {"live", "draining"}:
+                continue
+            if min(override, process.release) > status.pin:
+                seen = OverriddenPin(process.instance, process.release, override, status.pin)
+                found.setdefault((process.instance, process.release), seen)
+    return tuple(found[name] for name in sorted(found))
+
+
 def _refusals(measured: Measured) -> list[Reason]:
     found = [reasons.upgrade_failed(measured.run, measured.limits.modes)]
     found += reasons.failed_requests(measured.failed, measured.start, measured.timeline)
     found += reasons.findings(measured.checked, measured.start, measured.timeline)
     found += [reasons.pin_not_kept(each) for each in measured.refused]
+    found.append(reasons.pin_overridden(measured.overridden))
     return [reason for reason in found if reason is not None]
 
 
@@ -188,6 +213,7 @@ def _evidence(
         probes=summarise_probes(operations, measured.start),
         steps=measured.timeline.timings(measured.start),
         refused_messages=measured.refused,
+        overridden_pins=measured.overridden,
         buckets=per_second([each for each in operations if each.phase in {"load", "probe"}], measured.start),
         run=measured.run.run,
         run_mode=measured.run.mode,

@@ -34,10 +34,10 @@ class Member:
     pin that it saw last.
     """
 
-    def __init__(self, registry: "Registry", row: MemberRow, pin: PinRow, *, override: Release | None) -> None:
+    def __init__(self, registry: "Registry", row: MemberRow, pin: PinRow) -> None:
         self.registry = registry
         self.id = row.id
-        self.override = override
+        self.override = row.pin_override
         self._row = row
         self._seen = pin  # replaced as a whole, so that readers need no lock
         self._acknowledged = row.acknowledged_epoch

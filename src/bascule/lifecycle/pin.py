@@ -83,6 +83,7 @@ class MemberRow:
     state: str
     acknowledged_epoch: int = 0
     refused: int = 0
+    pin_override: Release | None = None
 
 
 def is_live(member: MemberRow, *, now: float, ttl_s: float) -> bool:

@@ -77,11 +77,12 @@ class Registry:
             started_at=now,
             heartbeat_at=now,
             state="live",
+            pin_override=override,
         )
         self._ensure_pin(self.supported_from)
         with dedicated_connection(self.engine) as connection:
             row, member = self.register(connection, member)
-        return Member(self, member, row, override=override)
+        return Member(self, member, row)
 
     def register(self, connection: sa.Connection, member: MemberRow) -> tuple[PinRow, MemberRow]:
         """Write the row of a process that comes in, or comes back, if the pin lets it; the bones of `join`."""
@@ -189,4 +190,5 @@ def _status(member: MemberRow, *, now: float, ttl_s: float) -> ProcessStatus:
         age_s=round(max(0.0, now - member.heartbeat_at), 3),
         acknowledged_epoch=member.acknowledged_epoch,
         refused=member.refused,
+        pin_override=member.pin_override,
     )

@@ -51,10 +51,13 @@ def insert_member(connection: sa.Connection, service: str, member: MemberRow) ->
             state=member.state,
             acknowledged_epoch=member.acknowledged_epoch,
             refused=member.refused,
+            pin_override=str(member.pin_override) if member.pin_override else None,
         )
     )
 
 
 def _member(row: dict[str, Any]) -> MemberRow:  # Any: columns of many types
     row.pop("service")
-    return MemberRow(**{**row, "release": Release.parse(row["release"])})
+    override = row.pop("pin_override")
+    releases = {"release": Release.parse(row["release"]), "pin_override": Release.parse(override) if override else None}
+    return MemberRow(**{**row, **releases})

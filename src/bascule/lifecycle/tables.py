@@ -28,6 +28,7 @@ FLEET = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("acknowledged_epoch", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
+    sa.Column("pin_override", sa.String(32), nullable=True),
 )
 
 PIN = sa.Table(

@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_arrivals(store, workload_file, tmp_path, w
     def kinds(name):
         directory = tmp_path / name
         directory.mkdir()
-        with LoadProcess(workload_file, store.url, directory, rate=100, seed=3, preload=300) as load:
+        with LoadProcess(workload_file, store.url, directory, rate=100, seed=3, preload=80) as load:
             load.wait_ready(30)
             begun = store.requests
             wait_for(lambda: store.requests > begun + 100)

@@ -187,6 +187,25 @@ def test_a_message_that_an_old_process_could_not_read_means_that_the_pin_was_not
     assert judged(history(), statuses=[status(0)]).verdict == "PASS"
 
 
+def test_a_process_that_speaks_above_the_pin_is_refused_even_before_anyone_is_harmed():
+    def status(override, *, pin=OLD, state="live", release=NEW):
+        process = ProcessStatus("api-1", "api", release, 42, state, 0.1, 3, pin_override=override)
+        return ServiceStatus("store", pin, processes=(process,))
+
+    evidence = judged(history(), statuses=[status(None), status(NEW)])
+    assert codes(evidence) == [("REFUSE", "pin-overridden")]
+    assert evidence.reasons[0].sentence == (
+        "the pin was not kept: api-1 of 2027.1 speaks 2027.1 because of BASCULE_PIN_OVERRIDE, while the pin was 2026.2"
+    )
+    harmless = [
+        status(OLD),
+        status(NEW, pin=NEW),
+        status(NEW, state="dead"),
+        status(NEW, release=OLD),  # it knows nothing newer to speak
+    ]
+    assert judged(history(), statuses=harmless).verdict == "PASS"
+
+
 def test_an_upgrade_that_failed_is_refused_with_its_step_and_error():
     steps = (*STEPS[:2], step("contract", "contract", 45, 46, state="failed", error="an old process lives"))
     evidence = judged(history(), dataclasses.replace(RUN, mode="forward", steps=steps))

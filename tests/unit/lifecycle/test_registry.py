@@ -214,6 +214,7 @@ def test_an_operators_override_beats_the_pin_but_not_the_registry(one_engine, mo
     with it.join("api-1", "api") as member:
         member.beat()
         assert (member.pin, it.status()[0]) == (NEW, OLD)
+        assert processes(it)["api-1"].pin_override == NEW
 
 
 def test_a_row_that_somebody_removed_is_registered_again(one_engine):

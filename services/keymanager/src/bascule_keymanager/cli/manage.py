@@ -44,9 +44,10 @@ def fleet(config_file: str | None, as_json: bool) -> None:
     hold = f", held at {status.pin_hold}" if status.pin_hold else ""
     click.echo(f"pin {status.pin or 'not set'}, epoch {status.pin_epoch}{hold}; {status.pending_work} orders wait")
     for process in status.processes:
+        override = f", told to work by {process.pin_override}" if process.pin_override else ""
         click.echo(
             f"{process.instance} ({process.role}, {process.release}, pid {process.pid}): {process.state}, "
-            f"seen {process.age_s:.1f} s ago, epoch {process.acknowledged_epoch}, refused {process.refused}"
+            f"seen {process.age_s:.1f} s ago, epoch {process.acknowledged_epoch}, refused {process.refused}{override}"
         )
     for change in status.changes:
         click.echo(f"{change.id} ({change.release}, {change.table}): {change.phase}")
