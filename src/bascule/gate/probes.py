@@ -27,10 +27,10 @@ class Prober:
     fixed: Sequence[Key]
     interval_s: float = INTERVAL_S
     _tasks: set[asyncio.Task[object]] = field(default_factory=set)
-    _pair: Key | None = None
+    _created: list[Key] = field(default_factory=list)  # not deleted yet: more than one when creating was slow
 
     async def run(self, stopped: asyncio.Event) -> None:
-        """Probe until stopped; then wait for the answers, and delete what the last pair has created."""
+        """Probe until stopped; then wait for the answers, and delete what is left of what was created."""
         begun = time.monotonic()
         for tick, key in enumerate(itertools.cycle(self.fixed or [None])):
             at = begun + tick * self.interval_s
@@ -40,7 +40,8 @@ class Prober:
             self._start(self._data(key, at) if tick % 2 == 0 else self._control(tick // 2 % 3, at))
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._delete(time.monotonic())
+        while self._created:
+            await self._delete(time.monotonic())
 
     def _start(self, probe: Awaitable[object] | None) -> None:
         if probe is not None:
@@ -66,13 +67,14 @@ class Prober:
     async def _create(self, at: float) -> None:
         request = next((each for each in self.traffic.workload.of_kind("create") if not each.upload_s), None)
         if request is not None and self.traffic.workload.one("delete") is not None:
-            self._pair = await self.traffic.create(request, Slot("probe", "new", at, CONTROL), keep=False)
+            key = await self.traffic.create(request, Slot("probe", "new", at, CONTROL), keep=False)
+            if key is not None:
+                self._created.append(key)
 
     async def _delete(self, at: float) -> None:
-        request, key = self.traffic.workload.one("delete"), self._pair
-        if request is not None and key is not None:
-            self._pair = None
-            await self.traffic.delete(request, key, Slot("probe", "new", at, CONTROL))
+        request = self.traffic.workload.one("delete")
+        if request is not None and self._created:
+            await self.traffic.delete(request, self._created.pop(0), Slot("probe", "new", at, CONTROL))
 
 
 async def _until(at: float, stopped: asyncio.Event) -> None:

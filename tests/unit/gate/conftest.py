@@ -25,6 +25,7 @@ class Store:
     reset_every: int = 0  # close the connection instead of answering every n-th request
     rename_every: int = 0  # keep another name than the one that came
     never_done: bool = False  # orders stay pending
+    create_s: float = 0.0  # how long a create takes
     secrets: dict = field(default_factory=dict)
     orders: dict = field(default_factory=dict)
     connections: int = 0
@@ -92,6 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self):
         store = self.server.store
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path == "/v1/secrets" and store.create_s:
+            threading.Event().wait(store.create_s)
         with store.lock:
             number = next(store.arrived)
             store.requests = number

@@ -67,6 +67,11 @@ def test_latency_counts_from_the_scheduled_time_and_leaves_out_the_clients_own_s
     assert all(each.start >= each.at - 0.001 for each in load)
 
 
+def test_a_store_that_creates_slowly_leaves_nothing_unread(run_load):
+    history = run_load(create_s=0.7)
+    assert findings(history) == set()
+
+
 def test_a_history_holds_no_payload(run_load, store, tmp_path):
     run_load(requests=60)
     text = "".join(path.read_text() for path in tmp_path.rglob("*.jsonl"))
