@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill clean
+.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill fuzz-roll-back clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -14,7 +14,8 @@ demo: setup  ## roll a real fleet from 2026.2 to 2027.1 under load and print the
 	@$(RUN)/bascule demo $(ARGS)
 
 test: check  ## everything CI runs
-	$(RUN)/python -m pytest $(ARGS)
+	$(RUN)/python -m pytest tests/architecture tests/unit tests/integration -n 2 --dist loadfile $(ARGS)
+	$(RUN)/python -m pytest tests/upgrade $(ARGS)
 
 check: lint types arrows  ## the fast static part
 
@@ -38,6 +39,9 @@ barbican: setup  ## roll real Barbican 14 to 15 under the same load (needs root,
 
 fuzz-kill: setup  ## kill -9 of apply at 60 seeded instants over 8 upgrades under load
 	BASCULE_ROUNDS=8 $(RUN)/python -m pytest tests/upgrade -k seeded_instants $(ARGS)
+
+fuzz-roll-back: setup  ## roll back from after every single step, under load
+	BASCULE_EVERY_STEP=1 $(RUN)/python -m pytest tests/upgrade -k roll_back_after_every_step $(ARGS)
 
 bench-%: setup
 	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)

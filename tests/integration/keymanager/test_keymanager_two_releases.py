@@ -28,7 +28,7 @@ from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.service import Parts, SchemaNotReady
 from bascule_keymanager.worker.process import WorkerProcess
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 OLD = Release.parse("2026.2")
 WHEELS = sorted((ROOT / "releases" / str(OLD)).glob("*.whl"))
 DEADLINE_S = 60.0
