@@ -14,7 +14,7 @@ demo: setup  ## roll a real fleet from 2026.2 to 2027.1 under load and print the
 	@$(RUN)/bascule demo $(ARGS)
 
 test: check  ## everything CI runs
-	$(RUN)/python -m pytest tests/architecture tests/unit tests/integration -n 2 --dist loadfile $(ARGS)
+	$(RUN)/python -m pytest tests/architecture tests/unit tests/integration -n 2 --dist worksteal $(ARGS)
 	$(RUN)/python -m pytest tests/upgrade $(ARGS)
 
 check: lint types arrows  ## the fast static part

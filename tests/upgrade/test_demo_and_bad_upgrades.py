@@ -31,7 +31,7 @@ def test_every_mutant_has_an_expectation():
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_bad_upgrade_is_refused_and_the_reason_names_it(new_fleet, tmp_path, name):
     database = f"sqlite:///{tmp_path / 'keymanager.sqlite'}"
-    fleet = new_fleet(api=2, workers=2, drain_s=2.0, watch_s=1.5, database=database)
+    fleet = new_fleet(api=2, workers=1, drain_s=2.0, watch_s=1.5, database=database)
     mutant = pick_mutant(MUTANTS, name)
     sabotage(fleet, mutant)
     operations.install(fleet, OLD, Silent())

@@ -77,7 +77,7 @@ def _failed_class(name: str, part: Sequence[Operation], start: float, timeline: 
     part = sorted(part, key=lambda operation: operation.at)
     what = ERRORS.get(name, f"{'was' if len(part) == 1 else 'were'} answered {name}")
     noun = "request" if len(part) == 1 else "requests"
-    steps = Counter(timeline.step_at(operation.end) for operation in part)
+    steps = Counter(_step_of(operation, timeline) for operation in part)
     when = _when(steps, part[0].end - start, part[-1].end - start)
     sentence = f"{len(part)} {noun} {what} {when}; first: {part[0].said()}"
     numbers = {
@@ -91,6 +91,11 @@ def _failed_class(name: str, part: Sequence[Operation], start: float, timeline: 
         "example": part[0].said(),
     }
     return Reason("failed-requests", "REFUSE", sentence, numbers)
+
+
+def _step_of(operation: Operation, timeline: Timeline) -> str:
+    stop = timeline.stop_within(operation.start, operation.end) if operation.status is None else None
+    return stop or timeline.step_at(operation.end)
 
 
 def _when(steps: Counter[str], first_s: float, last_s: float) -> str:

@@ -46,6 +46,20 @@ class Timeline:
         running = step.ended_at is None or moment <= step.ended_at
         return f"during step '{step.title}'" if running else f"after step '{step.title}'"
 
+    def stop_within(self, start: float, end: float) -> str | None:
+        """Return, for sentences, the last step that stopped a process between two moments, or None.
+
+        A connection that was lost was lost when its process ended, which its client may notice in a later step.
+        """
+        stops = [
+            step
+            for step in self._steps
+            if step.op == "stop"
+            and (step.started_at or 0.0) <= end
+            and (step.ended_at is None or step.ended_at >= start)
+        ]
+        return f"during step '{stops[-1].title}'" if stops else None
+
     def timings(self, start: float) -> tuple[StepTiming, ...]:
         """Return planned and actual seconds of every step, in the order of the plan; offsets count from `start`."""
         return tuple(

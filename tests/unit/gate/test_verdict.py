@@ -16,13 +16,13 @@ OLD, NEW = Release.parse("2026.2"), Release.parse("2027.1")
 T0 = 1_000_000.0
 
 
-def step(name, phase, start, end, *, state="done", error=None, no_return=False):
+def step(name, phase, start, end, *, op="soak", state="done", error=None, no_return=False):
     took = None if end is None else end - start
     return StepRecord(
         id=name,
         title=f"Title of {name}",
         phase=phase,
-        op="soak",
+        op=op,
         target="fleet",
         state=state,
         attempts=1,
@@ -119,6 +119,15 @@ def test_one_failed_request_refuses_and_says_when_what_and_who():
         "first: read #1001 (kept connection): status 503 from api-1 of 2026.2"
     )
     assert reason.evidence["by_step"] == {"during step 'Title of replace'": 1}
+
+
+def test_a_lost_connection_is_laid_to_the_stop_that_it_lived_through():
+    steps = (STEPS[0], STEPS[1], step("stop", "roll", 19.5, 19.7, op="stop"), step("soak", "roll", 19.7, 40), STEPS[2])
+    run = dataclasses.replace(RUN, steps=steps)
+    for status, error, named in ((None, "closed", "stop"), (503, None, "soak")):
+        failed = changed(history(), 1001, outcome="fail", status=status, error=error, start=T0 + 19.0, state=None)
+        (reason,) = judged(failed, run).reasons
+        assert reason.evidence["by_step"] == {f"during step 'Title of {named}'": 1}
 
 
 def test_failures_are_grouped_by_what_happened_the_most_frequent_first():
