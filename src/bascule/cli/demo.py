@@ -73,6 +73,13 @@ kek = {kek}
 @click.option("--secrets", "preload", default=1_000, show_default=True, help="Entries that are there before.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the load.")
 @click.option("--releases", type=click.Path(path_type=Path), help="The folder of releases (default: of this checkout).")
+@click.option(
+    "--lay-out",
+    "by_hand",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Only write fleet.toml and keymanager.conf into DIR, to do the rest by hand.",
+)
 @click.option("--keep", is_flag=True, help="Leave the fleet's directory behind, to look at.")
 @click.option("--json", "as_json", is_flag=True, help="Print the evidence as one JSON document and nothing else.")
 def demo(
@@ -85,6 +92,7 @@ def demo(
     preload: int,
     seed: int,
     releases: Path | None,
+    by_hand: Path | None,
     *,
     keep: bool,
     as_json: bool,
@@ -106,6 +114,9 @@ def demo(
     Exit codes: 0 PASS, 1 REFUSE, 3 INCONCLUSIVE.
     """  # noqa: D301  # \b is click's mark for text that is not rewrapped
     folder = releases or _find_releases()
+    if by_hand is not None:
+        _prepare_by_hand(by_hand.absolute(), folder, database)
+        return
     directory = Path(tempfile.mkdtemp(prefix="bascule-demo-"))
     reporter = choose_reporter(as_json=as_json)
     rehearsal = Rehearsal(
@@ -116,7 +127,7 @@ def demo(
         seed=seed,
         preload=preload,
         mutant=pick_mutant(load_mutants(folder / target / "mutants.toml"), broken) if broken else None,
-        database=database or f"sqlite:///{directory / 'keymanager.sqlite'}",
+        database=database or _sqlite(directory),
     )
     fleet = _lay_out(directory, folder, rehearsal.database)
     try:
@@ -137,6 +148,22 @@ def _run(fleet: Fleet, source: Release, rehearsal: Rehearsal, reporter: Reporter
     _say(f"installing and starting {source}: 3 API processes and 2 workers", quiet=quiet)
     operations.install(fleet, source, reporter)
     return prove(fleet, rehearsal, reporter, lambda text: _say(text, quiet=quiet))
+
+
+def _prepare_by_hand(directory: Path, releases: Path, database: str | None) -> None:
+    """Write the demo's files for somebody who types the commands. Nothing is started."""
+    if (directory / "fleet.toml").exists():
+        raise FleetError(
+            f"{directory} has a fleet.toml already, and its processes may still run",
+            next_command=f"bascule --fleet {directory / 'fleet.toml'} fleet status",
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    _lay_out(directory, releases, database or _sqlite(directory))
+    click.echo(f"export BASCULE_FLEET={directory / 'fleet.toml'}")
+
+
+def _sqlite(directory: Path) -> str:
+    return f"sqlite:///{directory / 'keymanager.sqlite'}"
 
 
 def _lay_out(directory: Path, releases: Path, database: str) -> Fleet:

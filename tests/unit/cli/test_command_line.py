@@ -67,3 +67,14 @@ def test_releases_are_listed_as_one_document(tmp_path):
     (tmp_path / "fleet.toml").write_text('[fleet]\nname = "x"\nreleases = "releases"\n[roles.api]\n')
     done = bascule("fleet", "releases", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)[0]["release"] == "1.0"
+
+
+def test_the_demo_laid_out_by_hand_can_be_planned_and_is_never_laid_over(tmp_path):
+    first = bascule("demo", "--lay-out", "hands-on", cwd=tmp_path)
+    assert first.stdout == f"export BASCULE_FLEET={tmp_path / 'hands-on' / 'fleet.toml'}\n"
+    assert (tmp_path / "hands-on" / "keymanager.conf").stat().st_mode & 0o777 == 0o600
+    listed = bascule("--fleet", "hands-on/fleet.toml", "fleet", "status", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    again = bascule("demo", "--lay-out", "hands-on", cwd=tmp_path)
+    assert again.returncode == 1
+    assert "has a fleet.toml already" in again.stderr
