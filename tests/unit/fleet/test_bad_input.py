@@ -29,7 +29,7 @@ def everything_below(directory):
     }
 
 
-def refuses(fleet, act, kind, *words):
+def assert_refused(fleet, act, kind, *words):
     before, running = service_state(fleet), releases_running(fleet)
     with pytest.raises(kind) as refusal:
         act()
@@ -44,18 +44,22 @@ def refuses(fleet, act, kind, *words):
 
 
 def test_an_unknown_release_is_refused_with_a_near_match(running):
-    refuses(running, lambda: running.releases.get("2.00.1"), UnknownRelease, "no release '2.00.1'", "did you mean")
+    assert_refused(
+        running, lambda: running.releases.get("2.00.1"), UnknownRelease, "no release '2.00.1'", "did you mean"
+    )
 
 
 def test_a_release_name_that_is_no_release_is_refused(running):
-    refuses(running, lambda: running.releases.get("latest"), UnknownRelease, "latest", "it has 1.0, 2.0")
+    assert_refused(running, lambda: running.releases.get("latest"), UnknownRelease, "latest", "it has 1.0, 2.0")
 
 
 def test_an_unreachable_node_is_refused(planned, tmp_path):
     fleet, path = planned
     (tmp_path / "plug").write_text("a file where a directory should be")
     fleet.first_node.directory = tmp_path / "plug" / "node"
-    refuses(fleet, lambda: operations.apply(fleet, path, Silent()), PlanRefused, "cannot be reached", "Not a directory")
+    assert_refused(
+        fleet, lambda: operations.apply(fleet, path, Silent()), PlanRefused, "cannot be reached", "Not a directory"
+    )
 
 
 def test_a_wheel_whose_sha256_differs_is_refused(planned):
@@ -74,7 +78,9 @@ def test_a_wheel_whose_sha256_differs_is_refused(planned):
     opened = Fleet.open(fleet.config)
     plan, facts = operations.create_plan(opened, NEW)
     path = operations.save_plan(opened, plan, facts)
-    refuses(opened, lambda: operations.apply(opened, path, Silent()), PlanRefused, "sha256", "nothing was installed")
+    assert_refused(
+        opened, lambda: operations.apply(opened, path, Silent()), PlanRefused, "sha256", "nothing was installed"
+    )
     with pytest.raises(WrongDigest):
         opened.first_node.artefacts.stage(opened.releases.get(NEW), timeout_s=10)
     assert opened.first_node.artefacts.staged() == (opened.observe().releases()[0],)
@@ -95,7 +101,9 @@ def test_a_stale_plan_is_refused_and_says_what_changed(planned):
     text = fleet.config.path.read_text()
     fleet.config.path.write_text(text.replace("soak_s = 0.2", "soak_s = 0.3"))
     reopened = Fleet.open(FleetConfig.load(fleet.config.path))
-    refuses(reopened, lambda: operations.apply(reopened, path, Silent()), operations.StalePlan, "config", "changed")
+    assert_refused(
+        reopened, lambda: operations.apply(reopened, path, Silent()), operations.StalePlan, "config", "changed"
+    )
 
 
 def test_an_edited_plan_is_refused(planned):
@@ -103,7 +111,7 @@ def test_an_edited_plan_is_refused(planned):
     data = json.loads(path.read_text())
     data["steps"][0]["title"] = "something else"
     path.write_text(json.dumps(data))
-    refuses(
+    assert_refused(
         fleet, lambda: operations.apply(fleet, path, Silent()), operations.ChangedPlan, "was changed after it was made"
     )
 
@@ -111,7 +119,7 @@ def test_an_edited_plan_is_refused(planned):
 def test_a_second_apply_beside_a_running_one_is_refused(planned):
     fleet, path = planned
     with fleet_lock(fleet.config.state / "apply.lock"):
-        refuses(fleet, lambda: operations.apply(fleet, path, Silent()), AlreadyRunning, f"pid {os.getpid()}")
+        assert_refused(fleet, lambda: operations.apply(fleet, path, Silent()), AlreadyRunning, f"pid {os.getpid()}")
 
 
 def test_another_plan_beside_an_unfinished_run_is_refused(planned):
@@ -127,9 +135,9 @@ def test_another_plan_beside_an_unfinished_run_is_refused(planned):
 
 
 def test_a_plan_that_is_not_there_or_no_plan_is_refused(running, tmp_path):
-    refuses(running, lambda: operations.load_plan(tmp_path / "none.json"), DocumentError, "cannot be read")
+    assert_refused(running, lambda: operations.load_plan(tmp_path / "none.json"), DocumentError, "cannot be read")
     (tmp_path / "bad.json").write_text("{")
-    refuses(running, lambda: operations.load_plan(tmp_path / "bad.json"), DocumentError, "is not a plan")
+    assert_refused(running, lambda: operations.load_plan(tmp_path / "bad.json"), DocumentError, "is not a plan")
 
 
 def test_an_unknown_key_in_the_fleet_file_is_refused_with_a_near_match(fleet_path):
@@ -153,7 +161,9 @@ def test_a_missing_fleet_file_is_refused(tmp_path):
 
 def test_an_unknown_step_to_stop_at_is_refused(planned):
     fleet, path = planned
-    refuses(fleet, lambda: operations.apply(fleet, path, Silent(), until="lunch"), PlanRefused, "no step 'lunch'")
+    assert_refused(
+        fleet, lambda: operations.apply(fleet, path, Silent(), until="lunch"), PlanRefused, "no step 'lunch'"
+    )
 
 
 @pytest.fixture
