@@ -38,7 +38,7 @@ barbican: setup  ## roll real Barbican 14 to 15 under the same load (needs root,
 	@$(RUN)/python examples/barbican/roll.py $(ARGS)
 
 fuzz-kill: setup  ## kill -9 of apply at 60 seeded instants over 8 upgrades under load
-	BASCULE_ROUNDS=8 $(RUN)/python -m pytest tests/upgrade -k seeded_instants $(ARGS)
+	BASCULE_ROUNDS=8 $(RUN)/python -m pytest tests/upgrade -k seeded_instants -rP $(ARGS)
 
 fuzz-roll-back: setup  ## roll back from after every single step, under load
 	BASCULE_EVERY_STEP=1 $(RUN)/python -m pytest tests/upgrade -k roll_back_after_every_step $(ARGS)

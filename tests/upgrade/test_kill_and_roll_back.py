@@ -59,7 +59,8 @@ def test_killed_at_seeded_instants_the_upgrade_ends_the_same_and_nobody_notices(
         if document.target != NEW or document.mode != "finished":
             operations.apply(fleet, path, Silent())
         load.stop()
-    assert kills >= 3
+    print(f"apply was killed {kills} times in round {round_number}")
+    assert kills >= 4  # eight rounds are the 30 instants at least
     assert operations.run_document(fleet).mode == "finished"
     assert releases_running(fleet) == [str(NEW)]
     assert starts(fleet) == dict.fromkeys((f"{n}@{r}" for n in ("api-1", "api-2", "worker-1") for r in (OLD, NEW)), 1)
