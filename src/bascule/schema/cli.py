@@ -2,6 +2,7 @@
 
     <service>-db-manage expand | migrate | contract | rollback | verify | status   [--json]
     <service>-db-manage --expand | --migrate | --contract                          [--json]
+    <service>-db-manage lint PATH|- --database postgresql [--phase expand]         [--json]
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 stopped at the edge of a batch (the same command goes on).
 """
@@ -47,11 +48,12 @@ def schema_cli(make_engine: MakeEngine) -> click.Group:
         """Change the database's schema while the service runs: expand, migrate, contract, or roll back."""
         given = [*phases, *([context.invoked_subcommand] if context.invoked_subcommand else [])]
         if len(given) != 1:
-            raise click.UsageError("give exactly one of: expand, migrate, contract, rollback, verify, status")
+            raise click.UsageError("give exactly one of: expand, migrate, contract, rollback, verify, status, lint")
         if not context.invoked_subcommand:
             context.invoke(db_manage.commands[phases[0]], as_json=as_json)
 
     _add_commands(db_manage, make_engine)
+    _add_lint(db_manage)
     return db_manage
 
 
@@ -99,6 +101,21 @@ def _add_commands(group: click.Group, make_engine: MakeEngine) -> None:
     def status(as_json: bool) -> None:
         """Print the phase and the rows of every change; changes nothing."""
         _run(as_json, lambda: make_engine().status())
+
+
+def _add_lint(group: click.Group) -> None:
+    @group.command()
+    @click.argument("path", type=click.Path(exists=True, allow_dash=True))
+    @click.option("--database", required=True, type=click.Choice(["postgresql", "mysql", "mariadb", "sqlite"]))
+    @click.option(
+        "--phase", type=click.Choice(["expand", "migrate", "contract"]), help="The phase that it is to run in."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document with every finding.")
+    def lint(path: str, database: str, phase: str | None, as_json: bool) -> None:
+        """Judge SQL, an Alembic revision, or a directory of revisions, before they ship; code 1 refuses."""
+        from bascule.schema.lint.command import run_lint  # noqa: PLC0415  # the other commands load no linter
+
+        run_lint(path, database, phase, as_json=as_json or click.get_current_context().find_root().params["as_json"])
 
 
 def _run(as_json: bool, work: Callable[[], Statuses]) -> None:

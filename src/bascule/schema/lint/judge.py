@@ -37,7 +37,7 @@ def judge(actions: Sequence[Action], setting: Setting) -> tuple[Finding, ...]:
         new = _is_new(action, around)
         found = tuple(_judge_action(action, around, phase, setting, new=new))
         findings += found
-        judged.append(_Judged(action, new=new, in_transaction=around.in_transaction, is_refused=_refuses(found)))
+        judged.append(_Judged(action, found, new=new, in_transaction=around.in_transaction))
         _learn(action, around)
     findings += _judge_whole(judged, setting)
     return tuple(dict.fromkeys(findings))
@@ -46,13 +46,18 @@ def judge(actions: Sequence[Action], setting: Setting) -> tuple[Finding, ...]:
 @dataclass(frozen=True, slots=True)
 class _Judged:
     action: Action
+    found: tuple[Finding, ...]
     new: bool
     in_transaction: bool
-    is_refused: bool
 
+    @property
+    def is_refused(self) -> bool:
+        return any(finding.severity == "refuse" for finding in self.found)
 
-def _refuses(findings: Sequence[Finding]) -> bool:
-    return any(finding.severity == "refuse" for finding in findings)
+    @property
+    def is_allowed(self) -> bool:
+        """Say that the author gave a reason why it may stand here."""
+        return any(finding.allowed for finding in self.found)
 
 
 def _judge_action(
@@ -138,14 +143,15 @@ def _judge_whole(judged: Sequence[_Judged], setting: Setting) -> Iterator[Findin
 
 
 def _judge_phases(old: Sequence[_Judged], judged: Sequence[_Judged], setting: Setting) -> Iterator[Finding]:
-    gone = [one for one in old if not is_taken_back(one.action, [other.action for other in judged])]
+    everything = [one.action for one in judged]
+    meant = [one for one in old if not one.is_allowed and not is_taken_back(one.action, everything)]
     if setting.phase:
-        for one in gone:
+        for one in meant:
             if setting.phase not in phases_of(one.action) and not one.is_refused:
                 yield _finding(_WHOLE["wrong-phase"], one.action, setting)
         return
     adds = [one.action for one in judged if phases_of(one.action) == {"expand"}]
-    removes = [one.action for one in gone if phases_of(one.action) == {"contract"}]
+    removes = [one.action for one in meant if phases_of(one.action) == {"contract"}]
     if adds and removes:
         yield _finding(_WHOLE["mixed-phases"], removes[0], setting)
 
