@@ -166,6 +166,8 @@ def test_what_a_revision_asks_of_the_database_is_told():
 
     findings = lint_revision(upgrade, "postgresql", phase="expand")
     assert [finding.code for finding in findings] == ["drop-column", "asks-the-database"]
+    line = upgrade.__code__.co_firstlineno + 2
+    assert (findings[1].severity, findings[1].statement) == ("refuse", f"line {line}: NoInspectionAvailable")
 
 
 def test_a_revision_may_ask_for_the_kind_of_database_and_execute_on_its_connection():
@@ -175,6 +177,15 @@ def test_a_revision_may_ask_for_the_kind_of_database_and_execute_on_its_connecti
 
     assert found(upgrade, "postgresql") == {"lock-table"}
     assert found(upgrade, "mysql") == set()
+
+
+@pytest.mark.parametrize("database", ["mysql", "mariadb"])
+def test_a_revision_that_asks_for_mysql_is_judged_on_mariadb_too(database):
+    def upgrade():
+        if op.get_bind().engine.name == "mysql":
+            op.execute("ALTER TABLE t CONVERT TO CHARACTER SET utf8mb4")
+
+    assert refused(upgrade, database) == {"convert-charset"}
 
 
 def test_raw_sql_declares_its_effect_in_a_comment():

@@ -1,5 +1,7 @@
 """Every rule: a script that it finds, and the safe form, of which nothing is refused."""
 
+import pathlib
+
 import pytest
 
 import bascule.schema.lint
@@ -257,3 +259,15 @@ def test_what_contract_may_do_is_a_warning_there(rule):
 
 def test_the_public_names_are_there():
     assert all(hasattr(bascule.schema.lint, name) for name in bascule.schema.lint.__all__)
+
+
+def test_the_reference_tells_every_rule():
+    page = (pathlib.Path(__file__).parents[3] / "docs" / "reference" / "lint.md").read_text(encoding="utf-8")
+    listed = [line for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(listed) == sorted(map(reference_row, RULES))
+
+
+def reference_row(rule):
+    names = "all" if len(rule.databases) == 4 else ", ".join(rule.databases)
+    where = f"{rule.severity}; in {', '.join(rule.fine_in)} warn" if rule.fine_in else rule.severity
+    return f"| `{rule.code}` | {names} | {where} | {rule.happens} | {rule.phase}: {rule.safe} |"

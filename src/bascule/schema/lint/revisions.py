@@ -8,6 +8,7 @@ import inspect
 import io
 import sys
 import tokenize
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +38,9 @@ __all__ = ["lint_operations", "lint_revision"]
 
 Upgrade = Callable[[], object]
 
+# A service reaches MariaDB through mysql+pymysql as a rule, and its revisions ask for `mysql`.
+_DIALECTS: Mapping[Database, str] = {"mariadb": "mysql"}
+
 
 def lint_revision(upgrade: Upgrade, database: Database, *, phase: Phase | None = None) -> tuple[Finding, ...]:
     """Return the findings of a revision's `upgrade`; comments in its file may allow codes (# bascule: allow ...).
@@ -48,7 +52,7 @@ def lint_revision(upgrade: Upgrade, database: Database, *, phase: Phase | None =
         try:
             upgrade()
         except Exception as error:  # noqa: BLE001  # the revision is someone else's code, and meets no real database
-            recorder.give_up(error)
+            recorder.give_up(error, _line_of(error, upgrade))
     return _judge(recorder, phase, declared_in(_comments_of(upgrade)).allowed)
 
 
@@ -96,7 +100,7 @@ class _Recorder(Operations):
         self.database, self.heard = database, list[_Heard]()
         self._was: Was | None = None
         options = {"as_sql": True, "output_buffer": self, "literal_binds": True}
-        super().__init__(MigrationContext.configure(dialect_name=database, opts=options))
+        super().__init__(MigrationContext.configure(dialect_name=_DIALECTS.get(database, database), opts=options))
 
     def write(self, text: str) -> None:
         """Take what the offline context prints."""
@@ -105,9 +109,9 @@ class _Recorder(Operations):
     def flush(self) -> None:
         """Do nothing: what is written is kept."""
 
-    def give_up(self, error: Exception) -> None:
+    def give_up(self, error: Exception, line: int) -> None:
         """Note that the revision goes on in a way that cannot be followed."""
-        self.heard.append(_Heard(f"{type(error).__name__} in upgrade()", self.database, verb="unreadable"))
+        self.heard.append(_Heard(f"line {line}: {type(error).__name__}", self.database, verb="unreadable"))
 
     def invoke(self, operation: MigrateOperation) -> Any:  # Any: as Alembic declares it
         """Compile an operation, and keep what it knows of the column as it was."""
@@ -122,7 +126,7 @@ class _Recorder(Operations):
 
     def get_bind(self) -> Any:  # Any: stands for a connection, and answers with nothing
         """Return a connection that runs nothing and keeps what it is given."""
-        return sa.create_mock_engine(f"{self.database}://", self._execute)
+        return sa.create_mock_engine(f"{_DIALECTS.get(self.database, self.database)}://", self._execute)
 
     def _execute(self, clause: Any, *_: object, **__: object) -> tuple[()]:  # Any: DDL or any executable
         self.write(str(clause.compile(dialect=self.migration_context.dialect)))
@@ -190,6 +194,13 @@ def _flat(operations: MigrateOperation | Iterable[MigrateOperation]) -> Iterator
             yield from _flat(operation)
         else:
             yield operation
+
+
+def _line_of(error: Exception, upgrade: Upgrade) -> int:
+    """Return the line of the revision's file in which it failed."""
+    home = inspect.getsourcefile(upgrade)
+    lines = [frame.lineno or 0 for frame in traceback.extract_tb(error.__traceback__) if frame.filename == home]
+    return lines[-1] if lines else 0
 
 
 def _title(operation: MigrateOperation) -> str:
