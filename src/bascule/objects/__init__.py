@@ -1,7 +1,9 @@
 """Versioned objects that releases hand to each other."""
 
-from bascule.objects.base import IncompatibleObject, Object, ObjectTooNew
+from bascule.objects.base import Object
+from bascule.objects.change import change
 from bascule.objects.fields import field
 from bascule.objects.schema import schema_of, schemas_of
+from bascule.objects.spec import IncompatibleObject, ObjectTooNew
 
-__all__ = ["IncompatibleObject", "Object", "ObjectTooNew", "field", "schema_of", "schemas_of"]
+__all__ = ["IncompatibleObject", "Object", "ObjectTooNew", "change", "field", "schema_of", "schemas_of"]

@@ -11,7 +11,7 @@ __all__ = ["schema_of", "schemas_of"]
 
 def schema_of(cls: type[Object], release: Release | None = None) -> dict[str, Any]:  # Any: plain JSON values
     """Return {"version": ..., "fields": {name: kind}} of the object as a release speaks it; default: the newest."""
-    fields = {name: each.kind.text for name, each in cls.fields().items() if each.exists_at(release)}
+    fields = {name: each.kind.text_at(release) for name, each in cls.fields().items() if each.exists_at(release)}
     return {"version": cls.version_at(release), "fields": fields}
 
 

@@ -182,7 +182,7 @@ def test_mistakes_of_a_programmer_are_type_errors():
         Order(idd="1")
     with pytest.raises(TypeError, match="must be str, not int"):
         Order(id=1)
-    with pytest.raises(AttributeError, match="no field 'trys'"):
+    with pytest.raises(AttributeError, match="no attribute 'trys'"):
         Order(id="1").trys = 3
 
 

@@ -1,6 +1,7 @@
 """Every rule: a script that it finds, and the safe form, of which nothing is refused."""
 
 import pathlib
+import sqlite3
 
 import pytest
 
@@ -212,6 +213,7 @@ CASES = [
 OF_REVISIONS = {
     ("widen-type", "postgresql"),
     ("append-enum-value", "mysql"),
+    ("modify-forgets", "mysql"),
     ("set-not-null", "mysql"),
     ("batch-rebuild", "sqlite"),
     ("asks-the-database", "postgresql"),
@@ -259,6 +261,18 @@ def test_what_contract_may_do_is_a_warning_there(rule):
 
 def test_the_public_names_are_there():
     assert all(hasattr(bascule.schema.lint, name) for name in bascule.schema.lint.__all__)
+
+
+@pytest.mark.parametrize(
+    "script", [case[3] for case in CASES if row(case[0], case[1]).happens.startswith("fails: SQLite")]
+)
+def test_what_sqlite_is_said_to_refuse_it_refuses(script):
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE TABLE t (a int)")
+        database.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(sqlite3.OperationalError):
+            database.execute(script)
+    database.close()
 
 
 def test_the_reference_tells_every_rule():

@@ -66,6 +66,28 @@ def test_a_foreign_key_of_a_new_table_still_stops_writers_of_an_old_one():
     assert codes(made + "CREATE TABLE p (id bigint); ALTER TABLE n ADD FOREIGN KEY (id) REFERENCES p (id)") == []
 
 
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("ALTER TABLE t ADD c int DEFAULT 0 NOT NULL REFERENCES p (id)", "inline-constraint"),
+        ("ALTER TABLE t ADD c text DEFAULT 'uuid()'", None),
+        ("ALTER TABLE t ADD c timestamptz DEFAULT (now() AT TIME ZONE 'utc') NOT NULL", None),
+        ("ALTER TABLE t ADD c numeric(10, 2) DEFAULT 0.5", None),
+        ("ALTER TABLE t ADD c jsonb DEFAULT '{}'::jsonb NOT NULL", None),
+        ("ALTER TABLE t ADD c int DEFAULT nextval('s')", "volatile-default"),
+        ("CREATE TABLE n (a int) WITH (fillfactor = 70)", None),
+        ("INSERT INTO t SELECT 1, 'a'", None),
+        ("UPDATE t SET a = 1 WHERE 1 = 1", "whole-table-write"),
+        ("WITH b AS (SELECT id FROM t LIMIT 9) UPDATE t SET a = 1 FROM b WHERE b.id = t.id", None),
+        ("WITH b AS (SELECT 1) DELETE FROM t", "whole-table-write"),
+        ("UPDATE t SET a = s.a FROM s WHERE s.id = t.id", "unbounded-write"),
+        ("DO $a$ $b$ ; $a$", "raw-sql-undeclared"),
+    ],
+)
+def test_close_calls(script, code):
+    assert codes("SET lock_timeout = '1s';" + script) == ([code] if code else [])
+
+
 def test_a_validated_check_makes_not_null_free():
     check = "ALTER TABLE t ADD CONSTRAINT k CHECK (c IS NOT NULL) NOT VALID; "
     assert "set-not-null" in codes(check + "ALTER TABLE t ALTER c SET NOT NULL")

@@ -26,7 +26,10 @@ def _table(rows: Sequence[tuple[str, str]]) -> tuple[tuple[str, re.Pattern[str]]
 
 STATEMENTS = _table(
     [
-        ("create table as", rf"CREATE (?:\w+ )*?TABLE {_NOT}<table>(?: \(.*\))? (?:AS )?(?:SELECT|WITH)<rest>"),
+        (
+            "create table as",
+            rf"CREATE (?:\w+ )*?TABLE {_NOT}<table>(?: \(.*\))? (?:AS \(?(?:SELECT|WITH)|SELECT)<rest>",
+        ),
         ("create table", rf"CREATE (?:\w+ )*?TABLE {_NOT}<table><rest>"),
         ("drop table", rf"DROP (?:TEMPORARY )?TABLE {_IF}<table><rest>"),
         ("rename table", r"RENAME TABLE <table> TO <to><rest>"),
@@ -45,6 +48,9 @@ STATEMENTS = _table(
         ("lock table", r"LOCK TABLES? (?:ONLY )?<table><rest>"),
         ("lock table", r"FLUSH TABLES<rest>"),
         ("update", r"UPDATE (?:ONLY )?(?:LOW_PRIORITY )?(?:OR \w+ )?<table><rest>"),
+        ("update", r"WITH .*\) UPDATE (?:ONLY )?<table><rest>"),
+        ("delete", r"WITH .*\) DELETE FROM (?:ONLY )?<table><rest>"),
+        ("insert select", r"WITH .*\) INSERT INTO <table><rest>"),
         ("delete", r"DELETE FROM (?:ONLY )?<table><rest>"),
         ("insert select", r"(?:INSERT|REPLACE) (?:\w+ )*?INTO <table>(?: \([^()]*\))? \(?(?:SELECT|WITH)<rest>"),
         ("insert", r"(?:INSERT|REPLACE) (?:\w+ )*?INTO <table><rest>"),

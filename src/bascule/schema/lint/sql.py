@@ -120,7 +120,7 @@ def _pattern(is_mysql: bool) -> re.Pattern[str]:
     kinds = {
         "skip": r"\s+|/\*!\d*|\*/" if is_mysql else r"\s+",
         "comment": r"--[^\n]*|/\*.*?\*/" + (r"|\#[^\n]*" if is_mysql else ""),
-        "dollar": r"\$\$.*?\$\$|\$(?:[^\W\d]\w*)\$.*?\$(?:[^\W\d]\w*)\$",
+        "dollar": r"\$(?P<tag>(?:[^\W\d]\w*)?)\$.*?\$(?P=tag)\$",
         "string": rf"'{escaped}'|\"(?:[^\"\\]|\"\"|\\.)*\"" if is_mysql else rf"[Ee]'{escaped}'|'(?:[^']|'')*'",
         "quoted": r"`[^`]*`" if is_mysql else r"\"(?:[^\"]|\"\")*\"|`[^`]*`",
         "word": r"[^\W\d][\w$]*",

@@ -13,11 +13,14 @@ _STABLE = re.compile(
     r"\b(NOW|CURRENT_TIMESTAMP|CURRENT_DATE|CURRENT_TIME|LOCALTIME|LOCALTIMESTAMP|CURRENT_USER|TRANSACTION_TIMESTAMP"
     r"|STATEMENT_TIMESTAMP|CAST|VARCHAR|CHAR|NUMERIC|DECIMAL|TIMESTAMP|TIME|BIT|VARYING|INT|ENUM)\b ?\("
 )
+_DEFAULT = re.compile(
+    r"\bDEFAULT (.+?)(?= (?:NOT NULL|NULL|CHECK|REFERENCES|UNIQUE|PRIMARY|COMMENT|AFTER|FIRST|COLLATE|CONSTRAINT)\b|$)"
+)
 _ALTERED = ("modify column", "change column")
 
 
 def _default(action: Action) -> str:
-    match = re.search(r"\bDEFAULT (.*)", action.rest)
+    match = _DEFAULT.search(action.rest)
     return match[1] if match else ""
 
 
@@ -81,6 +84,10 @@ def _becomes_nullable(action: Action, _around: Around) -> bool:
     if action.verb == "drop not null":
         return True
     return action.was is not None and not action.was.keeps_nullable and not action.has("NOT NULL")
+
+
+def _forgets(action: Action, _around: Around) -> bool:
+    return action.was is not None and action.was.nullable is None and action.was.keeps_nullable
 
 
 def _gets_other_name(action: Action, _around: Around) -> bool:
@@ -221,6 +228,15 @@ COLUMN_RULES = (
         "old type",
         _OTHER_COLUMN,
         when=_is_costly_type_change,
+    ),
+    Rule(
+        "modify-forgets",
+        MYSQL,
+        _ALTERED,
+        "writes the whole definition of {name} anew: a NOT NULL or DEFAULT that is not named again is gone",
+        "give existing_nullable= and existing_server_default=",
+        severity="warn",
+        when=_forgets,
     ),
     Rule(
         "widen-type",

@@ -8,19 +8,26 @@ from bascule.schema.lint.rules.rule import EVERY, MYSQL, POSTGRESQL, Around, Rul
 __all__ = ["DATA_RULES", "WHOLE_RULES"]
 
 _WRITES = ("update", "delete", "insert select")
-_BOUND = re.compile(r"\b(BETWEEN|LIMIT|CTID)\b|[<>]|(?<!!)=(?! (?:TRUE|FALSE|NULL)\b)|\bIN \((?!SELECT)")
+_BOUND = re.compile(r"\b(BETWEEN|CTID)\b|[<>]|(?<!!)= [\d'?:%$(]|\bIN \((?!SELECT)")
+_TRUE = frozenset({"TRUE", "1", "1 = 1"})
 
 
 def _condition(action: Action) -> str:
     return action.rest.partition("WHERE ")[2]
 
 
+def _is_limited(action: Action) -> bool:
+    return re.search(r"\bLIMIT\b", action.statement.text) is not None
+
+
 def _is_whole(action: Action, _around: Around) -> bool:
-    return not _condition(action) and not re.search(r"\bLIMIT\b", action.rest)
+    if action.verb == "insert select" and not re.search(r"\bFROM\b", action.statement.text):
+        return False  # INSERT ... SELECT 1, 'a' writes one row
+    return not _is_limited(action) and (not _condition(action) or _condition(action) in _TRUE)
 
 
 def _is_unbounded(action: Action, _around: Around) -> bool:
-    return bool(_condition(action)) and not _BOUND.search(_condition(action))
+    return bool(_condition(action)) and not _is_limited(action) and not _BOUND.search(_condition(action))
 
 
 DATA_RULES = (
