@@ -88,6 +88,21 @@ def test_close_calls(script, code):
     assert codes("SET lock_timeout = '1s';" + script) == ([code] if code else [])
 
 
+def test_what_alembic_prints_is_read_without_its_own_books():
+    script = """
+        BEGIN;
+        CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL);
+        -- Running upgrade a1 -> b2
+        SET LOCAL lock_timeout = '1s';
+        ALTER TABLE t DROP COLUMN a;
+        UPDATE alembic_version SET version_num='b2' WHERE alembic_version.version_num = 'a1';
+        INSERT INTO alembic_version (version_num) VALUES ('b2') RETURNING alembic_version.version_num;
+        DELETE FROM alembic_version WHERE alembic_version.version_num = 'b2';
+        COMMIT;
+    """
+    assert codes(script) == ["drop-column"]
+
+
 def test_a_validated_check_makes_not_null_free():
     check = "ALTER TABLE t ADD CONSTRAINT k CHECK (c IS NOT NULL) NOT VALID; "
     assert "set-not-null" in codes(check + "ALTER TABLE t ALTER c SET NOT NULL")

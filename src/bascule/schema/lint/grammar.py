@@ -26,6 +26,8 @@ def _table(rows: Sequence[tuple[str, str]]) -> tuple[tuple[str, re.Pattern[str]]
 
 STATEMENTS = _table(
     [
+        # Alembic keeps its own books in every script that it prints.
+        ("no effect", r"(?:UPDATE|INSERT INTO|DELETE FROM|CREATE TABLE) <name>(?=.* \(?(?:\w+\.)?VERSION_NUM\b)<rest>"),
         (
             "create table as",
             rf"CREATE (?:\w+ )*?TABLE {_NOT}<table>(?: \(.*\))? (?:AS \(?(?:SELECT|WITH)|SELECT)<rest>",
