@@ -49,7 +49,7 @@ def test_a_refused_script_on_stdin_ends_with_1_and_says_what_is_safe():
     result = lint("-", "--database", "postgresql", stdin="CREATE INDEX i ON t (a)")
     assert result.exit_code == 1
     assert "-: refuse index-blocks-writers: CREATE INDEX i ON t (a)" in result.stdout
-    assert "instead, in expand: CREATE INDEX CONCURRENTLY" in result.stdout
+    assert "instead (expand): CREATE INDEX CONCURRENTLY" in result.stdout
 
 
 def test_json_is_one_document(write):

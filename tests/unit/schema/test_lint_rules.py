@@ -284,4 +284,5 @@ def test_the_reference_tells_every_rule():
 def reference_row(rule):
     names = "all" if len(rule.databases) == 4 else ", ".join(rule.databases)
     where = f"{rule.severity}; in {', '.join(rule.fine_in)} warn" if rule.fine_in else rule.severity
-    return f"| `{rule.code}` | {names} | {where} | {rule.happens} | {rule.phase}: {rule.safe} |"
+    phase = f"{rule.phase}: " if rule.verbs else ""
+    return f"| `{rule.code}` | {names} | {where} | {rule.happens} | {phase}{rule.safe} |"

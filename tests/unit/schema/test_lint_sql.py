@@ -144,6 +144,20 @@ def test_each_phase_takes_only_what_belongs_there(phase, script, fits):
     assert (refused == []) is fits
 
 
+@pytest.mark.parametrize(
+    ("phase", "script", "home"),
+    [
+        ("expand", "DROP INDEX CONCURRENTLY i", "contract"),
+        ("contract", "ALTER TABLE t ADD a int", "expand"),
+        ("contract", "INSERT INTO t VALUES (1)", "expand"),
+        ("expand", "DELETE FROM t WHERE id = 1", "migrate"),
+    ],
+)
+def test_a_wrong_phase_names_the_right_one(phase, script, home):
+    findings = lint_sql(f"SET lock_timeout = 1; {script}", "postgresql", phase=phase)
+    assert [finding.phase for finding in findings if finding.code == "wrong-phase"] == [home]
+
+
 def test_importing_the_schema_package_loads_no_linter_and_no_alembic():
     program = (
         "import sys, bascule.schema; assert 'bascule.schema.lint' not in sys.modules; "

@@ -43,7 +43,7 @@ def _print(found: _Findings) -> None:
         for one in findings:
             because = f" (allowed: {one.allowed})" if one.allowed else ""
             click.echo(f"{path}: {one.severity} {one.code}{because}: {one.statement}")
-            click.echo(f"    {one.happens}\n    instead, in {one.phase}: {one.safe}")
+            click.echo(f"    {one.happens}\n    instead ({one.phase}): {one.safe}")
     everything = [one for findings in found.values() for one in findings]
     refused = sum(one.severity == "refuse" for one in everything)
     click.echo(f"{len(found)} files, {refused} refused, {len(everything) - refused} warnings", err=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from bascule.schema.lint.actions import Action
 from bascule.schema.lint.declarations import declared_in
 from bascule.schema.lint.findings import Database, Finding, Phase, Severity
-from bascule.schema.lint.phases import DDL, LOCKS_NOTHING, WRITES, is_taken_back, phases_of
+from bascule.schema.lint.phases import DDL, LOCKS_NOTHING, WRITES, home_of, is_taken_back, phases_of
 from bascule.schema.lint.rules import ACTION_RULES, WHOLE_RULES, Around, Rule
 from bascule.schema.lint.rules.rule import columns_of
 
@@ -86,7 +86,7 @@ def _finding(rule: Rule, action: Action, setting: Setting, severity: Severity | 
         rule.happens.format(**names),
         rule.safe.format(**names),
         "warn" if allowed else severity or rule.severity,
-        rule.phase,
+        rule.phase if rule.verbs else home_of(action, setting.phase),
         allowed,
     )
 

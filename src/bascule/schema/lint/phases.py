@@ -1,12 +1,13 @@
 """In which phases each verb may stand: expand only adds, migrate only fills, contract only removes."""
 
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from bascule.schema.lint.actions import Action
 from bascule.schema.lint.declarations import declared_in
 from bascule.schema.lint.findings import Phase
 
-__all__ = ["DDL", "LOCKS_NOTHING", "WRITES", "is_taken_back", "phases_of"]
+__all__ = ["DDL", "LOCKS_NOTHING", "WRITES", "home_of", "is_taken_back", "phases_of"]
 
 _E: frozenset[Phase] = frozenset({"expand"})
 _C: frozenset[Phase] = frozenset({"contract"})
@@ -40,6 +41,12 @@ def phases_of(action: Action) -> frozenset[Phase]:
     if action.verb in {"modify column", "change column"} and action.was and not action.was.keeps_nullable:
         return _C if action.has("NOT NULL") else _E | _C
     return _PHASES.get(action.verb, _ANY)
+
+
+def home_of(action: Action, phase: Phase | None) -> Phase:
+    """Return the phase where the action belongs: the one it is meant for, or else the first that may hold it."""
+    possible = phases_of(action)
+    return phase if phase in possible else next(known for known in get_args(Phase) if known in possible)
 
 
 def is_taken_back(action: Action, others: Sequence[Action]) -> bool:

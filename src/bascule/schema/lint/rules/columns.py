@@ -317,7 +317,7 @@ COLUMN_RULES = (
         EVERY,
         ("drop column",),
         "the old release's statements that name {name} fail, and its values are gone for good",
-        "in contract, once no release uses it; drop triggers that name it first, or every write fails on MariaDB",
+        "drop it once no release uses it; drop triggers that name it first, or every write fails on MariaDB",
         phase="contract",
         when=_is_old,
         fine_in=("contract",),

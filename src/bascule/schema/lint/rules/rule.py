@@ -42,7 +42,8 @@ class Rule:
     """When an action with one of these verbs is a fault, and what to say; `{table}`, `{name}`, `{to}` are filled in.
 
     In the phases of `fine_in` a refusal is only a warning. Tables made in the same script are exempt, unless
-    `even_new`. A rule without verbs is about the script as a whole; the judge knows it by its code.
+    `even_new`. A rule without verbs is about the script as a whole; the judge knows it by its code, and
+    its findings name the phase of the statement that they show.
     """
 
     code: str
