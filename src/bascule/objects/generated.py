@@ -61,8 +61,8 @@ class Generated:
         """Read a list of envelopes: a loop in one function saves the call of `read` for each."""
         code = Code()
         lines = self._read_lines(code, self.spec.version_at(), "made.append({0}(p)); continue")
-        guarded = _guarded(lines, f"o = {code.bind(self._read_carefully)}(p)")
-        loop = ["made = []", "for p in all:", *(f"    {line}" for line in guarded), "    made.append(o)"]
+        guarded = _guarded([*lines, "made.append(o)", "continue"], f"made.append({code.bind(self._read_carefully)}(p))")
+        loop = ["made = []", "for p in all:", *(f"    {line}" for line in guarded)]
         return code.function("read_all", "all", [*loop, "return made"])
 
     @functools.cached_property
@@ -74,7 +74,7 @@ class Generated:
             lines += [f"v = row[{each.name!r}]"]
             lines += [f"o.{each.slot} = {each.kind.check_code(code, 'v', place_of(self.spec, each))}"]
         careful = code.bind(functools.partial(fill_carefully, self.spec))
-        return code.function("fill", "o, row", [*_guarded(lines, f"{careful}(o, row)")])
+        return code.function("fill", "o, row", _guarded([*lines, "return"], f"{careful}(o, row)"))
 
     @functools.cached_property
     def holds_objects(self) -> bool:
@@ -108,9 +108,8 @@ class Generated:
     def _make_reader(self, version: str) -> Function:
         code = Code()
         lines = self._read_lines(code, version, "return {0}(p)")
-        return code.function(
-            "read", "p", [*_guarded(lines, f"return {code.bind(self._read_carefully)}(p)"), "return o"]
-        )
+        guarded = _guarded([*lines, "return o"], f"return {code.bind(self._read_carefully)}(p)")
+        return code.function("read", "p", guarded)
 
     def _read_lines(self, code: Code, version: str, hand_over: str) -> list[str]:
         """Return lines that read the envelope `p` as the object `o`; `hand_over` gives it to another function."""
@@ -218,11 +217,16 @@ class Generated:
 
 
 def _guarded(lines: Iterable[str], careful: str) -> list[str]:
+    """Return the lines with `careful` after them for when they fail.
+
+    It stands behind the handler and not in it, so that no error's context quotes what another process sent.
+    """
     return [
         "try:",
         *(f"    {line}" for line in lines),
         "except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):",
-        f"    {careful}",
+        "    pass",
+        careful,
     ]
 
 

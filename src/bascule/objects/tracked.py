@@ -193,5 +193,8 @@ class TrackedSet(Tracked, set[Any]):
         self.symmetric_difference_update(items)
         return self
 
+    def __repr__(self) -> str:
+        return repr(set(self))
+
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
         return set, (list(self),)
