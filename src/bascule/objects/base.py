@@ -71,6 +71,7 @@ class Object(metaclass=ObjectType):
     __slots__ = ("__weakref__", "_changed")
 
     _changed: set[str]
+    """A frozenset where the class has no collections to share it with; so it only changes by |= and -=."""
 
     _spec: ClassVar[Spec] = Spec("Object", "bascule", "versioned_object", (1, 0), None, {}, (), Train(()))
     _generated: ClassVar[Generated]
@@ -107,13 +108,11 @@ class Object(metaclass=ObjectType):
 
     def __init__(self, **values: Any) -> None:  # Any: the fields' own kinds, which dataclass_transform checks
         spec = self._spec
-        attributes = {each.name: each for each in spec.attributes}
-        unknown = values.keys() - attributes.keys()
-        missing = [name for name, each in attributes.items() if each.required and name not in values]
-        if unknown or missing:
-            raise TypeError(f"{spec.name} lacks {missing}, and has no {sorted(unknown)}")
-        type(self).generated.fill(self, values)
-        self._changed.update(values)
+        if not spec.required <= values.keys() <= spec.names:
+            missing, unknown = sorted(spec.required - values.keys()), sorted(values.keys() - spec.names)
+            raise TypeError(f"{spec.name} lacks {missing}, and has no {unknown}")
+        self._generated.fill(self, values)
+        self._changed |= frozenset(values)
 
     @classmethod
     def hydrate(cls, row: Mapping[str, Any]) -> Self:  # Any: the fields' own kinds
@@ -155,7 +154,7 @@ class Object(metaclass=ObjectType):
 
     def forget_changes(self) -> None:
         """Take the object as it is for unchanged, with all objects inside."""
-        self._changed.clear()
+        self._changed -= frozenset(self._changed)
         for each in self._spec.attributes:
             each.kind.forget_changes(getattr(self, each.name))
 
@@ -216,7 +215,7 @@ class Object(metaclass=ObjectType):
 
 def _rebuilt(cls: type[Object], values: dict[str, Any], changed: set[str]) -> Object:
     made = cls.hydrate(values)
-    made._changed.update(changed)  # noqa: SLF001  # its own copy
+    made._changed |= changed  # noqa: SLF001  # its own copy
     return made
 
 
@@ -239,6 +238,6 @@ def _checked_property(spec: Spec, each: Field) -> property:
         if each.moves is not None and checked not in each.moves.get(get(self), (checked,)):
             raise spec.refuse_value(each, "must not become this after what it was")
         setattr(self, each.slot, each.kind.owned(checked, self._changed, place))
-        self._changed.add(each.name)
+        self._changed |= {each.name}
 
     return property(get, assign)

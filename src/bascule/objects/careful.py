@@ -55,7 +55,7 @@ def read_carefully(spec: Spec, target: Holder, primitive: Any) -> None:  # Any: 
     }
     changed = {name for name in changes if name in data}
     _upgrade(spec, version, known, {**data}, present, values, changed)
-    target._changed = changed & {each.name for each in spec.attributes}  # noqa: SLF001  # as above
+    target._changed = changed & spec.names  # noqa: SLF001  # as above
     for each in spec.attributes:
         _put(spec, target, each, values[each.name] if each.name in values else each.fresh_default())
 

@@ -89,5 +89,10 @@ class Field:
         return (self.since is None or self.since <= release) and (self.until is None or release < self.until)
 
     def fresh_default(self) -> Any:  # Any: as above
-        """Return the default as this object's own. Raises ValueError when the factory made another kind."""
-        return copy.deepcopy(self.default) if self.factory is None else self.kind.checked(self.factory())
+        """Return the default as this object's own. Raises TypeError when the factory made another kind."""
+        if self.factory is None:
+            return copy.deepcopy(self.default)
+        try:
+            return self.kind.checked(self.factory())
+        except ValueError as wrong:
+            raise TypeError(f"what the factory of {self.name} makes {wrong}") from None

@@ -25,6 +25,7 @@ from bascule.release import Release
 __all__ = ["Generated"]
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
+_NOTHING: frozenset[str] = frozenset()
 _SHARED_DEFAULTS = (str, int, float, bool, NoneType, datetime)
 
 Function = Callable[..., Any]  # Any: objects, rows and plain JSON values
@@ -69,10 +70,14 @@ class Generated:
     def fill(self) -> Function:
         """Set all fields of an object from a mapping."""
         code = Code()
-        lines = ["changed = o._changed = set()"]
+        lines = [f"changed = o._changed = {self._no_names(code)}"]
         for each in self.spec.attributes:
-            lines += [f"v = row[{each.name!r}]"]
-            lines += [f"o.{each.slot} = {each.kind.check_code(code, 'v', place_of(self.spec, each))}"]
+            check = f"o.{each.slot} = {each.kind.check_code(code, 'v', place_of(self.spec, each))}"
+            if each.required:
+                lines += [f"v = row[{each.name!r}]", check]
+                continue
+            lines += [f"if {each.name!r} in row:", f"    v = row[{each.name!r}]", f"    {check}"]
+            lines += [f"else: o.{each.slot} = {self._default_code(code, each)}"]
         careful = code.bind(functools.partial(fill_carefully, self.spec))
         return code.function("fill", "o, row", _guarded([*lines, "return"], f"{careful}(o, row)"))
 
@@ -87,6 +92,14 @@ class Generated:
         code = Code()
         lines = ["changed = o._changed", *self._changes_inside(code, self.spec.attributes)]
         return code.function("changed", "o", [*lines, "return frozenset(changed)"])
+
+    @functools.cached_property
+    def _shares_names(self) -> bool:
+        """Whether collections share the object's set of changed names, which is a frozenset when none does."""
+        return any(each.kind.collects() for each in self.spec.attributes)
+
+    def _no_names(self, code: Code) -> str:
+        return "set()" if self._shares_names else code.bind(_NOTHING)
 
     def _reader_of(self, version: str) -> Function:
         if version not in self._readers:
@@ -123,11 +136,11 @@ class Generated:
             f"data = p[{keys.data!r}]",
             f"if (p[{keys.name!r}] != {spec.name!r} or p[{keys.namespace!r}] != {spec.namespace!r}",
             f"        or type(data) is not dict or len(data) != {len(present)}): {careful}",
-            "if len(p) == 4: changed = set()",
+            f"if len(p) == 4: changed = {self._no_names(code)}",
             "else:",
             f"    changes = p[{keys.changes!r}]",
             f"    if type(changes) is not list: {careful}",
-            "    changed = set(changes)",
+            f"    changed = {'set' if self._shares_names else 'frozenset'}(changes)",
             f"    if not changed <= {code.bind(frozenset(each.name for each in present))}: {careful}",
             f"o = {code.bind(object.__new__)}({code.bind(self.cls)})",
             "o._changed = changed",
@@ -180,7 +193,7 @@ class Generated:
         lines = [
             "changed = o._changed",
             *self._changes_inside(code, present),
-            *(f"t{at} = {each.kind.json_code(code, f'o.{each.slot}', pin)}" for at, each in enumerate(present)),
+            *(f"t{at} = {each.kind.json_part_code(code, f'o.{each.slot}', pin)}" for at, each in enumerate(present)),
             "if changed:",
             *(f"    {line}" for line in self._names(code, present)),
             f"    if names: return {literal} + {changes!r} + {code.bind(_json_names)}(names) + '}}'",

@@ -1,7 +1,7 @@
 """What a class of objects is, apart from Python: its names, its fields, and its versions along the train."""
 
+import functools
 from dataclasses import dataclass
-from typing import Any
 
 from bascule.errors import ObjectError
 from bascule.objects.change import Change
@@ -43,7 +43,7 @@ class Keys:
         return cls(*(f"{prefix}.{key}" for key in ("name", "namespace", "version", "data", "changes")))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spec:
     """One class of objects: version `first` before the train's releases, one minor more with each of them."""
 
@@ -56,15 +56,25 @@ class Spec:
     changes: tuple[Change, ...]
     train: Train
 
-    @property
+    @functools.cached_property
     def keys(self) -> Keys:
         """The keys of an envelope."""
         return Keys.of(self.prefix)
 
-    @property
+    @functools.cached_property
     def attributes(self) -> tuple[Field, ...]:
         """The fields that an object holds, in the order of the class body."""
         return tuple(each for each in self.fields.values() if not each.wire_only)
+
+    @functools.cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the attributes."""
+        return frozenset(each.name for each in self.attributes)
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The names of the attributes without which an object cannot be made."""
+        return frozenset(each.name for each in self.attributes if each.required)
 
     def version_at(self, release: Release | None = None) -> str:
         """Return the version that a release speaks; without one, the newest."""
@@ -96,6 +106,3 @@ class Spec:
     def refuse_value(self, each: Field, why: str) -> TypeError:
         """Return the error for an attribute of another kind."""
         return TypeError(f"{self.name}.{each.name} {why}")
-
-
-Values = dict[str, Any]

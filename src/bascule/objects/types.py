@@ -1,7 +1,7 @@
 """Annotations of fields for what Python has no word for: identifiers, hardware addresses, bounded numbers, flags."""
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Annotated, TypeAlias
 
 from bascule.objects.kinds.scalars import AtLeast, Flag, Plain
@@ -10,6 +10,7 @@ from bascule.objects.kinds.texts import Newer, Pattern
 __all__ = [
     "FlexibleBool",
     "IPAddress",
+    "IPInterface",
     "IPNetwork",
     "MacAddress",
     "Newer",
@@ -46,4 +47,5 @@ NonNegativeInt: TypeAlias = Annotated[int, AtLeast(Plain(int), 0)]
 NonNegativeFloat: TypeAlias = Annotated[float, AtLeast(Plain(float), 0)]
 FlexibleBool: TypeAlias = Annotated[bool, Flag()]
 IPAddress: TypeAlias = IPv4Address | IPv6Address
+IPInterface: TypeAlias = IPv4Interface | IPv6Interface
 IPNetwork: TypeAlias = IPv4Network | IPv6Network

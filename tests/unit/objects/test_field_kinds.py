@@ -226,6 +226,12 @@ def test_a_factory_makes_each_object_its_own_value():
 
     assert [Ticket().number, Ticket().number] == [0, 1]
 
+    class Wrong(Object, namespace="zoo"):
+        number: int = field(factory=str)
+
+    with pytest.raises(TypeError, match="what the factory of number makes must be int, not str"):
+        Wrong()
+
 
 def test_a_new_word_is_not_known_to_the_older_schema_nor_sent_to_it():
     class Light(Object, namespace="zoo"):

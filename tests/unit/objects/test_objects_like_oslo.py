@@ -41,11 +41,11 @@ PREDICATES = st.lists(
 NETWORKS_4 = st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map(
     lambda pair: ipaddress.IPv4Network(pair, strict=False)
 )
-NETWORKS_6 = st.tuples(st.integers(1 << 120, (1 << 128) - 1), st.integers(0, 128)).map(
-    lambda pair: ipaddress.IPv6Network(pair, strict=False)
-)
-# Below it, both write an embedded IPv4 address in their own way; see docs/reference/objects.md.
-ADDRESSES_6 = st.integers(1 << 120, (1 << 128) - 1).map(ipaddress.IPv6Address)
+ADDRESSES_6 = st.ip_addresses(v=6) | st.integers(0, 1 << 50).map(ipaddress.IPv6Address)
+NETWORKS_6 = st.tuples(ADDRESSES_6, st.integers(0, 128)).map(lambda pair: ipaddress.IPv6Network(pair, strict=False))
+INTERFACES = st.tuples(st.ip_addresses(v=4), st.integers(0, 32)).map(ipaddress.IPv4Interface) | st.tuples(
+    ADDRESSES_6, st.integers(0, 128)
+).map(ipaddress.IPv6Interface)
 
 
 class Kid(Object, name="LikeKid", namespace="like"):
@@ -115,6 +115,7 @@ SORTS = {
     "ip6": Sort(ipaddress.IPv6Address, fields.IPV6Address, ADDRESSES_6),
     "ip46": Sort(types.IPAddress, fields.IPV4AndV6Address, st.ip_addresses(v=4) | ADDRESSES_6),
     "net": Sort(types.IPNetwork, fields.IPNetwork, NETWORKS_4 | NETWORKS_6),
+    "net with a host": Sort(types.IPInterface, fields.IPNetwork, INTERFACES),
     "net4": Sort(ipaddress.IPv4Network, fields.IPV4Network, NETWORKS_4),
     "net6": Sort(ipaddress.IPv6Network, fields.IPV6Network, NETWORKS_6),
     "object": Sort(Kid, lambda: fields.Object("LikeKid"), KIDS, hashable=False),

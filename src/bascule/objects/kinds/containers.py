@@ -26,6 +26,9 @@ class Around(Kind):
     def releases(self) -> tuple[Release, ...]:
         return self.inner.releases()
 
+    def collects(self) -> bool:
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Nullable(Around):
@@ -33,6 +36,9 @@ class Nullable(Around):
 
     def text_at(self, release: Release | None) -> str:
         return f"{self.inner.text_at(release)}|null"
+
+    def collects(self) -> bool:
+        return self.inner.collects()
 
     def checked(self, value: Any) -> Any:
         return None if value is None else self.inner.checked(value)
@@ -65,6 +71,9 @@ class Nullable(Around):
 
     def json_code(self, code: Code, value: str, pin: Release | None) -> str:
         return f"'null' if {value} is None else ({self.inner.json_code(code, value, pin)})"
+
+    def json_part_code(self, code: Code, value: str, pin: Release | None) -> str:
+        return f"'null' if {value} is None else ({self.inner.json_part_code(code, value, pin)})"
 
     def changes_code(self, code: Code, value: str) -> str | None:
         inner = self.inner.changes_code(code, value)

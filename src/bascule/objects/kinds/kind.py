@@ -45,6 +45,10 @@ class Kind:
         """Return a checked value as one that adds its field to `changed` when it changes."""
         return value
 
+    def collects(self) -> bool:
+        """Whether the value is a list, dict or set, which shares the object's set of changed names."""
+        return False
+
     def has_changes(self, value: Any) -> bool:  # noqa: ARG002  # objects and collections of them only
         """Whether an object in the value has changed."""
         return False
@@ -76,6 +80,10 @@ class Kind:
     def json_code(self, code: Code, value: str, pin: Release | None) -> str:
         """Return the expression of `to_wire(value, pin)` as JSON text; here for kinds that travel as a string."""
         return f"{code.bind(json_text)}({self.write_code(code, value, pin)})"
+
+    def json_part_code(self, code: Code, value: str, pin: Release | None) -> str:
+        """Return the same for a place in an f-string, which makes text of numbers by itself, and sooner."""
+        return self.json_code(code, value, pin)
 
     def changes_code(self, code: Code, value: str) -> str | None:  # noqa: ARG002  # as has_changes
         """Return the expression that is true when `has_changes(value)`, or None when it never is."""

@@ -52,6 +52,9 @@ class Plain(Kind):
             return f"{code.bind(float.__repr__)}({value}) if {value} * 0 == 0 else {code.bind(json.dumps)}({value})"
         return Kind.json_code(self, code, value, pin)
 
+    def json_part_code(self, code: Code, value: str, pin: Release | None) -> str:
+        return value if self.kind is int else self.json_code(code, value, pin)
+
 
 @dataclass(frozen=True, slots=True)
 class AtLeast(Kind):

@@ -4,6 +4,7 @@
 import enum
 import ipaddress
 import re
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,12 +107,12 @@ class Address(Kind):
         return "|".join(each.__name__ for each in self.classes)
 
     def checked(self, value: Any) -> Any:
-        if isinstance(value, self.classes):
+        if type(value) in self.classes:  # an interface is an address to Python, and not to who reads it
             return value
         raise ValueError(f"must be {self.text}, not {type(value).__name__}")
 
     def to_wire(self, value: Any, pin: Release | None) -> Any:  # noqa: ARG002  # of every release
-        return str(value)
+        return _address_on_the_wire(value)
 
     def from_wire(self, data: Any) -> Any:
         if isinstance(data, str):
@@ -123,7 +124,23 @@ class Address(Kind):
         raise ValueError(f"must be {self.text} as text, and this {type(data).__name__} is not")
 
     def write_code(self, code: Code, value: str, pin: Release | None) -> str:  # noqa: ARG002  # of every release
-        return f"str({value})"
+        return f"{code.bind(_address_on_the_wire)}({value})"
+
+
+def _address_on_the_wire(value: Any) -> str:
+    """Return the text that netaddr, and so oslo, has for it: with an embedded IPv4 address in its own form."""
+    if value.version == 4:
+        return str(value)
+    if isinstance(value, ipaddress.IPv6Network):
+        return f"{_ntop(value.network_address)}/{value.prefixlen}"
+    if isinstance(value, ipaddress.IPv6Interface):
+        return f"{_ntop(value.ip)}/{value.network.prefixlen}"
+    return _ntop(value)
+
+
+def _ntop(address: ipaddress.IPv6Address) -> str:
+    text = socket.inet_ntop(socket.AF_INET6, address.packed)
+    return f"{text}%{address.scope_id}" if address.scope_id else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,4 +233,6 @@ ADDRESSES: tuple[type, ...] = (
     ipaddress.IPv6Address,
     ipaddress.IPv4Network,
     ipaddress.IPv6Network,
+    ipaddress.IPv4Interface,
+    ipaddress.IPv6Interface,
 )
