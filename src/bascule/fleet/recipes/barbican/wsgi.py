@@ -8,7 +8,7 @@ names the release and the instance in every answer.
 import os
 from collections.abc import Callable, Iterable
 
-from paste.deploy import loadapp  # type: ignore[import-not-found]  # Barbican's environment has it, ours does not
+from paste.deploy import loadapp  # Barbican's environment has it, ours does not
 
 _Headers = list[tuple[str, str]]
 
