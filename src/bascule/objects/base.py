@@ -6,6 +6,7 @@ The wire is the one of oslo.versionedobjects: an envelope with name, namespace, 
 import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from json.scanner import make_scanner
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from bascule.objects.careful import place_of
@@ -18,19 +19,7 @@ from bascule.release import Release, Train
 
 __all__ = ["Object"]
 
-_raw_decode = json.JSONDecoder().raw_decode
-
-
-def _loads(text: str | bytes) -> Any:  # Any: plain JSON values
-    """Return what json.loads returns, sooner for text without blanks around it. Raises ValueError."""
-    if isinstance(text, str):
-        try:
-            value, end = _raw_decode(text)
-        except ValueError:
-            return json.loads(text)  # blanks before it, or no JSON
-        if end == len(text):
-            return value
-    return json.loads(text)
+_scan = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # the stubs want a scanner for its options
 
 
 class ObjectType(type):
@@ -181,18 +170,28 @@ class Object(metaclass=ObjectType):
         return text
 
     @classmethod
-    def from_json(cls, text: str | bytes, *, loads: Callable[[str | bytes], Any] = _loads) -> Self:
+    def from_json(cls, text: str | bytes, *, loads: Callable[[str | bytes], Any] = json.loads) -> Self:
         """Read JSON text as `from_primitive` reads what is in it; `loads` may be a faster parser's.
 
         Raises IncompatibleObject for text that is no JSON, too.
         """
         try:
-            primitive = loads(text)
+            # What json.loads is made of, without its search for blanks around the text and for an encoding.
+            primitive, end = _scan(text, 0) if loads is json.loads and type(text) is str else (None, -1)
+            if end != len(text):
+                primitive = loads(text)
+        except (ValueError, StopIteration, RecursionError):
+            primitive = cls._parsed(text, loads)
+        read: Self = cls._generated.read(primitive)
+        return read
+
+    @classmethod
+    def _parsed(cls, text: str | bytes, loads: Callable[[str | bytes], Any]) -> Any:  # Any: plain JSON values
+        try:
+            return loads(text)
         except (ValueError, RecursionError):
             # The parser's error quotes the text, which may hold secrets.
             raise IncompatibleObject(cls._spec.name, "?", "it is no JSON") from None
-        read: Self = cls._generated.read(primitive)
-        return read
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):

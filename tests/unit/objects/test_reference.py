@@ -1,0 +1,46 @@
+"""The example of docs/reference/objects.md, as it stands there, and the packages that importing it may load."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from bascule.release import Release
+
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "objects.md"
+
+
+def test_the_example_of_the_reference_runs_and_travels():
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    names = {"__name__": "bascule_reference"}
+    exec(code, names)
+    made = names["Order"](
+        id="7d3d21f6-6a0b-4f80-9e2b-3f0f2b9d9a11",
+        state="failed",
+        payload="c2VjcmV0",
+        steps=[names["Step"](title="generate")],
+        bit_length=256,
+    )
+    assert "c2VjcmV0" not in repr(made)
+    older = made.to_primitive(Release.parse("2026.2"))
+    assert older["versioned_object.data"] == {
+        "id": "7d3d21f6-6a0b-4f80-9e2b-3f0f2b9d9a11",
+        "state": "done",
+        "payload": "c2VjcmV0",
+        "bits": "256",
+    }
+    assert names["Order"].from_json(json.dumps(older)).bit_length == 256
+
+
+def test_objects_load_nothing_but_the_standard_library():
+    code = "import sys, bascule.objects.types; print(*{name.partition('.')[0] for name in sys.modules})"
+    run = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.insert(0, {str(PAGE.parents[2] / 'src')!r}); {code}",
+    ]
+    loaded = subprocess.run(run, check=True, capture_output=True, text=True).stdout.split()
+    assert {name for name in loaded if not name.startswith("_")} <= {*sys.stdlib_module_names, "bascule"}
