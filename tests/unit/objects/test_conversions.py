@@ -282,3 +282,55 @@ def test_an_error_has_no_context_that_quotes_what_was_sent():
     with pytest.raises(TypeError, match=r"lacks \['at'\]") as mistake:
         Dated.hydrate({})
     assert mistake.value.__suppress_context__
+
+
+def test_a_release_between_is_read_with_the_changes_that_it_did_not_know():
+    read = Key.from_json(key().to_json(R2))
+    assert (read.bit_length, read.first, read.last, read.legacy) == (256, "Ada", "Lovelace", 7)
+    assert read.changed() == {"bit_length", "first", "last", "legacy", "parts"}
+
+
+def test_changes_by_hand_are_chained_in_the_order_of_releases():
+    def renamed(release, old, new):
+        return change(
+            release,
+            newer=(new,),
+            older=(old,),
+            down=lambda data: {old: data[new] + "-"},
+            up=lambda data: {new: data[old] + "+"},
+        )
+
+    class Twice(Object, changes=[renamed("2027.2", "b", "c"), renamed("2027.1", "a", "b")]):
+        a: str = field(until="2027.1")
+        b: str = field(since="2027.1", until="2027.2")
+        c: str = field(since="2027.2")
+
+    sent = [Twice(c="x").to_primitive(pin)["versioned_object.data"] for pin in (R1, R2, R3)]
+    assert sent == [{"a": "x--"}, {"b": "x-"}, {"c": "x"}]
+    assert [Twice.from_json(Twice(c="x").to_json(pin)).c for pin in (R1, R2, R3)] == ["x--++", "x-+", "x"]
+
+
+def test_a_field_that_ended_is_refused_from_a_sender_that_knew_its_end():
+    sent = Mixed(number=1, ratio=None, names=[], parts={}).to_primitive()
+    sent["versioned_object.data"]["gone"] = ""
+    with pytest.raises(IncompatibleObject, match=r"fields \['gone'\] are not of that version"):
+        Mixed.from_primitive(sent)
+
+
+@pytest.mark.parametrize(("changes", "kept"), [(["nobody"], set()), (["nobody", "number"], {"number"}), ([], set())])
+def test_changes_of_fields_that_are_not_there_are_left_out(changes, kept):
+    sent = {**Mixed(number=1, ratio=None, names=[], parts={}).to_primitive(), "versioned_object.changes": changes}
+    assert Mixed.from_primitive(sent).changed() == kept
+
+
+@pytest.mark.parametrize("changes", [[5], [["number"]], [None], {"number": 1}, "number", None])
+def test_changes_that_are_no_names_are_refused(changes):
+    sent = {**Mixed(number=1, ratio=None, names=[], parts={}).to_primitive(), "versioned_object.changes": changes}
+    with pytest.raises(IncompatibleObject, match="data or changes are missing or damaged"):
+        Mixed.from_primitive(sent)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 1e300, -0.0])
+def test_numbers_that_json_spells_its_own_way_are_written_as_the_standard_library_does(number):
+    made = Mixed(number=1, ratio=number, names=[], parts={})
+    assert made.to_json() == json.dumps(made.to_primitive(), separators=(",", ":"))

@@ -176,3 +176,19 @@ def test_plain_copies_of_collections_tell_nobody():
         duplicate.clear()
     assert made == branch()
     assert made.changed() == set()
+
+
+def test_a_change_two_objects_deep_is_a_change_of_the_outermost():
+    class Tree(Object, namespace="tree"):
+        trunk: Branch
+        branches: list[Branch] = field(default=[])
+
+    tree = Tree(trunk=branch(), branches=[branch()])
+    tree.forget_changes()
+    tree.branches[0].leaves[0].size = 1
+    assert tree.changed() == {"branches"}
+    tree.trunk.leaf.size = 1
+    assert tree.to_primitive()["versioned_object.changes"] == ["branches", "trunk"]
+    assert Tree.from_json(tree.to_json()).branches[0].leaves[0].changed() == {"size"}
+    tree.forget_changes()
+    assert (tree.changed(), tree.trunk.leaf.changed()) == (set(), set())
