@@ -2,7 +2,8 @@
 
 Each function is source made from the class's fields, compiled on first use: one statement per field, with the kind's
 check in place, the constant parts of an envelope as constants, and calls of the children's own functions. The same
-made of closures, one per field, was measured at half the speed: a call per field costs more than most fields' work.
+made of closures, one per field, took 2.4 times as long to read and 2.5 times to write an object of five plain fields:
+a call per field costs more than most fields' work.
 
 The good case is all that is generated. Whatever is not as expected goes to `careful`, which finds out what it is, and
 raises or returns the same as the generated code would; so the checks of both are equally strict.
