@@ -130,6 +130,7 @@ def test_a_stop_that_was_killed_before_its_signal_is_made_up_for_by_the_next_sta
     (runtime.directory(NAME) / "stopping").touch()
     runtime.start(spec(WAIT), timeout_s=5)
     eventually(lambda: starts(runtime) == 2)
+    assert not (runtime.directory(NAME) / "stopping").exists()
 
 
 def test_killed_between_fork_and_exec_it_is_not_started_twice(tmp_path):
