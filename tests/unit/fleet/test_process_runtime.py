@@ -16,7 +16,7 @@ from bascule.release import Release
 NAME = InstanceName("api-1", Release.parse("1.0"))
 WAIT = "import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(0)); open('up', 'w').close(); time.sleep(60)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open('up', 'w').close(); time.sleep(60)"
-WITH_CHILD = "import os, time; open('up', 'w').close(); os.fork(); time.sleep(60)"
+WITH_CHILD = "import os, time; os.fork(); open('up', 'w').close(); time.sleep(60)"
 
 
 def spec(code):
