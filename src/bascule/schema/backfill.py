@@ -6,18 +6,16 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from bascule.schema.changes import Split
 from bascule.schema.keyset import Key, Keyset, decode, encode
 from bascule.schema.lease import Lease
 from bascule.schema.refusals import Stopped
+from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
 
 __all__ = ["Prefer", "Progress", "Walk", "backfill", "count_rows", "count_stale"]
 
 _FEWEST_ROWS, _MOST_ROWS = 10, 5_000
 _LONGEST_PAUSE_S = 1.0  # whoever asks to stop waits no longer than this
-
-Prefer = Literal["old", "new"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,8 @@ def count_rows(connection: sa.Connection, table: str) -> int:
     return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) or 0)
 
 
-def backfill(lease: Lease, split: Split, walk: Walk, *, prefer: Prefer | None = None) -> None:
-    """Fill the new columns of rows that were never filled, from the cursor to the end of the table.
+def backfill(lease: Lease, rows: RowWork, walk: Walk, *, prefer: Prefer | None = None) -> None:
+    """Make the rows of a table right, from the cursor to the end of the table.
 
     Each batch is one transaction that moves the cursor with the rows. Safe to kill and to run again. Rows whose two
     sides disagree although the new one holds values are left alone, unless `prefer` says which side is right.
@@ -88,22 +86,22 @@ def backfill(lease: Lease, split: Split, walk: Walk, *, prefer: Prefer | None = 
     pacer = _Pacer.of(session, done)
     while True:
         if walk.should_stop():
-            raise Stopped(split.id, done, total)
+            raise Stopped(rows.change, done, total)
         started = session.retry.clock()
-        batch = _Batch(lease, split, walk.keyset, cursor, pacer.rows, done, prefer)
-        keys = session.transaction(f"backfill {split.table}", batch.run)
+        batch = _Batch(lease, rows, walk.keyset, cursor, pacer.rows, done, prefer)
+        keys = session.transaction(f"backfill {rows.table}", batch.run)
         if not keys:
             return
         cursor, done = keys[-1], done + len(keys)
         total = max(total, done)
-        walk.tell(Progress(split.id, "backfill", done, total, eta_s=pacer.eta_s(done, total)))
+        walk.tell(Progress(rows.change, "backfill", done, total, eta_s=pacer.eta_s(done, total)))
         pacer.after(session.retry.clock() - started)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     lease: Lease
-    split: Split
+    work: RowWork
     keyset: Keyset
     cursor: Key | None
     rows: int
@@ -117,40 +115,23 @@ class _Batch:
             return keys
         # The cursor first: it locks the change's row, so an engine that took over waits or fences us off.
         self.lease.write(connection, cursor=encode(keys[-1]), rows_done=self.done + len(keys))
-        here = self.keyset.between(self.cursor, keys[-1])
-        rule = self.lease.session.database.rule(self.split)
-        stale, virgin = _sql(rule.stale()), _sql(rule.virgin())
-        forward = {name: _sql(sql) for name, sql in rule.new_from_old().items()}
-        if self.prefer == "old":
-            self._update(connection, sa.and_(here, stale), forward)
-            return keys
-        self._update(connection, sa.and_(here, virgin, stale), forward)
-        if self.prefer == "new":
-            backward = {name: _sql(sql) for name, sql in rule.old_from_new().items()}
-            self._update(connection, sa.and_(here, stale), backward)
+        self.work.fill(connection, self.keyset.between(self.cursor, keys[-1]), self.prefer)
         return keys
 
-    def _update(
-        self, connection: sa.Connection, where: sa.ColumnElement[bool], values: dict[str, sa.ColumnElement[bool]]
-    ) -> None:
-        target = sa.table(self.split.table, *(sa.column(name) for name in values))
-        connection.execute(sa.update(target).where(where).values(values))
 
-
-def count_stale(lease: Lease, split: Split, walk: Walk, *, only_written: bool = False) -> int:
+def count_stale(lease: Lease, rows: RowWork, walk: Walk, *, only_written: bool = False) -> int:
     """Return how many rows do not agree on both sides, by a scan in short reads.
 
     `only_written` counts only rows whose new columns hold values: those that a rollback would lose.
     Raises: Stopped, at the edge of a batch.
     """
     session = lease.session
-    rule = session.database.rule(split)
-    total = session.read("count rows", lambda c: count_rows(c, split.table))
-    wanted = _sql(rule.stale() if not only_written else f"({rule.stale()} AND {rule.new_set()})")
+    total = session.read("count rows", lambda c: count_rows(c, rows.table))
+    wanted = rows.stale(only_written=only_written)
     count = sa.select(sa.func.count()).select_from(walk.keyset.source)
     # SQLite keeps NULL in primary keys of other types than INTEGER; no walk along the key meets such a row.
     keyless = sa.or_(*(sa.column(name).is_(None) for name in walk.keyset.key))
-    stale = session.read(f"verify {split.table}", lambda c: int(c.scalar(count.where(keyless, wanted)) or 0))
+    stale = session.read(f"verify {rows.table}", lambda c: int(c.scalar(count.where(keyless, wanted)) or 0))
     cursor: Key | None = None
     done, pacer = 0, _Pacer.of(session, 0)
     renewed = session.retry.clock()
@@ -162,9 +143,9 @@ def count_stale(lease: Lease, split: Split, walk: Walk, *, only_written: bool = 
 
     while True:
         if walk.should_stop():
-            raise Stopped(split.id, done, total)
+            raise Stopped(rows.change, done, total)
         started = session.retry.clock()
-        keys, found = session.read(f"verify {split.table}", read)
+        keys, found = session.read(f"verify {rows.table}", read)
         if not keys:
             return stale
         if started - renewed > lease.lease_s / 3:
@@ -172,10 +153,5 @@ def count_stale(lease: Lease, split: Split, walk: Walk, *, only_written: bool = 
             renewed = started
         cursor, done, stale = keys[-1], done + len(keys), stale + found
         total = max(total, done)
-        walk.tell(Progress(split.id, "verify", done, total, stale, pacer.eta_s(done, total)))
+        walk.tell(Progress(rows.change, "verify", done, total, stale, pacer.eta_s(done, total)))
         pacer.after(session.retry.clock() - started)
-
-
-def _sql(text: str) -> sa.ColumnElement[bool]:
-    """Take SQL as written; unlike `text`, a literal column leaves colons alone and escapes percent signs."""
-    return sa.literal_column(text, sa.Boolean)

@@ -26,6 +26,7 @@ from bascule.schema.refusals import (
     StaleRows,
     TriggersMissing,
 )
+from bascule.schema.rows import SyncRows
 from bascule.schema.session import Session
 from bascule.schema.state import ChangeRow, Phase, spec_of
 
@@ -86,6 +87,11 @@ class PhaseRun:
         """The change in its general form."""
         return as_split(self.change)
 
+    @property
+    def rows(self) -> SyncRows:
+        """What the change wants of its rows."""
+        return SyncRows(self.session.database.rule(self.split))
+
     def expand(self) -> None:
         """Add columns, indexes and triggers; put back what is missing of them."""
         row, spec = self._row(), spec_of(self.split, self.session.database)
@@ -117,7 +123,7 @@ class PhaseRun:
             return
         if row.phase != Phase.BACKFILLING or prefer is not None:
             self.session.transaction("begin the backfill", self._begin_backfill)
-        backfill(self.lease, self.split, self._walk(listener), prefer=prefer)
+        backfill(self.lease, self.rows, self._walk(listener), prefer=prefer)
         if stale := self._count_stale(listener):
             # From the first row next time, since the cursor has passed the stale ones.
             self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
@@ -153,7 +159,7 @@ class PhaseRun:
             raise PastPointOfNoReturn(self.change.id, self.change.table, tuple(self.split.old))
         self.fleet.require_none_of_ours()
         if row.phase in Phase.WITH_TRIGGERS and not accept_loss:
-            lost = count_stale(self.lease, self.split, self._walk(Listener()), only_written=True)
+            lost = count_stale(self.lease, self.rows, self._walk(Listener()), only_written=True)
             if lost:
                 raise StaleRows(self.change.id, self.change.table, lost, next_command="rollback --accept-loss")
         run_steps(
@@ -222,7 +228,7 @@ class PhaseRun:
             self.lease.write(connection, phase=Phase.CONTRACTING)
 
     def _count_stale(self, listener: Listener) -> int:
-        stale = count_stale(self.lease, self.split, self._walk(listener))
+        stale = count_stale(self.lease, self.rows, self._walk(listener))
         self.session.transaction("record stale rows", lambda c: self.lease.write(c, rows_stale=stale))
         return stale
 
