@@ -84,6 +84,8 @@ def picture(db, phase):
     schema = make_engine(db)
     if phase == "expand":
         schema.migrate()  # until then, a row's new columns tell whether it was written before or after the kill
+    if phase == "contract":
+        schema.purge()  # until then, an old column tells whether it was written before or after the kill
     inspector = sa.inspect(db)
     return {
         "columns": sorted(column["name"] for column in inspector.get_columns("people")),

@@ -22,9 +22,10 @@ import click
 from bascule.documents.codec import to_plain
 from bascule.documents.status import ChangeStatus
 from bascule.errors import BasculeError
-from bascule.schema.backfill import Prefer, Progress
+from bascule.schema.backfill import Progress
 from bascule.schema.engine import SchemaEngine
 from bascule.schema.refusals import Stopped
+from bascule.schema.rows import Prefer
 
 __all__ = ["schema_cli"]
 

@@ -1,81 +1,76 @@
-"""The DDL of each phase as steps, and how steps are run: in one transaction, or each by itself where DDL commits."""
+"""How steps are run: in one transaction, in one each where they must be, or each by itself where DDL commits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from bascule.schema.changes import Change, Rename, Split, as_split
-from bascule.schema.databases import Database, Step
+from bascule.schema.databases import Step
 from bascule.schema.lease import Lease
-from bascule.schema.preflight import Table
+from bascule.schema.refusals import StatementFailed
 
-__all__ = ["contract_steps", "expand_steps", "rollback_steps", "run_steps"]
+__all__ = ["run_steps"]
 
 Work = Callable[[sa.Connection], None]
 
 
-def expand_steps(database: Database, change: Change, table: Table) -> list[Step]:
-    """Return the steps that add columns, then their indexes, then the triggers that write into them."""
-    split, steps = as_split(change), []
-    for name, kind in split.new.items():
-        type_sql = database.compile(kind)
-        if isinstance(change, Rename):
-            type_sql += database.charset_of(table.columns[change.old])
-        steps.append(database.add_column(split.table, name, type_sql))
-    steps += [database.create_index(split.table, index.twin, index.columns) for index in table.indexes]
-    return steps + database.trigger_steps(split, table.key)
-
-
-def contract_steps(database: Database, split: Split, table: Table) -> list[Step]:
-    """Return the steps that remove triggers and old columns, in the order in which no write ever fails.
-
-    Where DDL commits by itself, a column that a trigger still names must not go first: every write would fail. And
-    before the triggers go, new writers must be able to leave out the old column.
-    """
-    old = [table.columns[name] for name in split.old if name in table.columns]
-    steps = [step for column in old if (step := database.release_old_column(split.table, column)) is not None]
-    steps += database.untrigger_steps(split)
-    steps += [database.drop_index(split.table, index.name) for index in table.indexes]
-    return steps + [database.drop_column(split.table, name) for name in split.old]
-
-
-def rollback_steps(database: Database, split: Split, table: Table) -> list[Step]:
-    """Return the steps that remove triggers and new columns."""
-    steps = database.untrigger_steps(split)
-    steps += [database.drop_index(split.table, index.twin) for index in table.indexes]
-    return steps + [database.drop_column(split.table, name) for name in split.new]
-
-
 def run_steps(lease: Lease, steps: Sequence[Step], *, first: Work, last: Work) -> None:
-    """Run `first`, the steps that the catalog still calls for, and `last`; harmless to run again after any cut.
+    """Run `first`, the steps that the catalog still calls for, in their order, and `last`; harmless to run again.
 
-    With transactional DDL all of it is one transaction, unless a step must be alone: then `last` waits for it.
+    With transactional DDL, steps that may share a transaction do, `first` with the first of them and `last` with the
+    last. Without it, each step is by itself.
     """
     session = lease.session
-    alone = [step for step in steps if step.alone]
-    together = [step for step in steps if not step.alone]
-    if not session.database.transactional_ddl:
+    groups = list(_groups(steps, together=session.database.transactional_ddl))
+    joined = session.database.transactional_ddl
+    before = first if joined and groups and not groups[0][0].alone else None
+    after = last if joined and groups and not groups[-1][0].alone and not groups[-1][0].separate else None
+    if before is None:
         session.transaction("begin", first)
-        for step in steps:
-            session.transaction(step.what, _Run(lease, step))
+    for number, group in enumerate(groups):
+        _run_group(
+            lease,
+            group,
+            before if number == 0 else None,
+            after if number == len(groups) - 1 else None,
+        )
+    if after is None:
         session.transaction("finish", last)
+
+
+def _groups(steps: Sequence[Step], *, together: bool) -> Iterator[list[Step]]:
+    """Return the steps in runs that may share a transaction."""
+    group: list[Step] = []
+    for step in steps:
+        if step.alone or step.separate or not together:
+            if group:
+                yield group
+            yield [step]
+            group = []
+        else:
+            group.append(step)
+    if group:
+        yield group
+
+
+def _run_group(lease: Lease, group: Sequence[Step], before: Work | None, after: Work | None) -> None:
+    session, what = lease.session, "; ".join(step.what for step in group)
+    if group[0].alone:
+        session.transaction(what, lambda connection: lease.renew(connection, for_long=True))
+        session.alone(what, _Run(lease, group[0], renews=False))
+        session.transaction(what, lease.renew)
         return
 
-    def run_together(connection: sa.Connection) -> None:
-        first(connection)
-        for step in together:
+    def run(connection: sa.Connection) -> None:
+        if before is not None:
+            before(connection)
+        for step in group:
             _Run(lease, step)(connection)
-        if not alone:
-            last(connection)
+        if after is not None:
+            after(connection)
 
-    session.transaction("; ".join(step.what for step in together), run_together)
-    for step in alone:
-        session.transaction(step.what, lambda connection: lease.renew(connection, for_long=True))
-        session.alone(step.what, _Run(lease, step, renews=False))
-    if alone:
-        session.transaction("finish", last)
+    session.transaction(what, run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +82,23 @@ class _Run:
     renews: bool = True
 
     def __call__(self, connection: sa.Connection) -> None:
+        step = self.step
         if self.renews:
-            self.lease.renew(connection)
-        if not self.step.is_needed(connection):
+            self.lease.renew(connection, for_long=step.impact.work != "instant")
+        if not step.is_needed(connection):
             return
-        for number, sql in enumerate(self.step.statements):
-            entry = self.lease.journal(connection, sql)
+        statements = step.late(connection) if step.late else step.statements
+        for number, sql in enumerate(statements):
+            entry = self.lease.journal(connection, sql, undo="; ".join(step.undo) if number == 0 else None)
             try:
-                self._execute(connection, sql, self.step.fallback[number] if self.step.fallback else None)
+                self._execute(connection, sql, step.fallback[number] if step.fallback else None)
             except DBAPIError:
                 # Where DDL commits by itself, the statement of a killed engine may end in the server after we looked.
-                if self.lease.session.database.transactional_ddl or self.step.is_needed(connection):
+                if self.lease.session.database.transactional_ddl or step.is_needed(connection):
                     raise
             self.lease.journal_done(connection, entry)
+        if step.late and step.is_needed(connection):
+            raise StatementFailed(step.what, "no effect", "")
 
     def _execute(self, connection: sa.Connection, sql: str, fallback: str | None) -> None:
         # Called without parameters, no driver reads percent signs, of which an author's SQL may have any.

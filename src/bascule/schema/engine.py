@@ -7,7 +7,7 @@ transaction is ended and begun again as BEGIN IMMEDIATE on that connection, what
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
 
@@ -15,16 +15,27 @@ from bascule.documents.status import ChangeStatus
 from bascule.errors import SchemaError
 from bascule.release import Release
 from bascule.schema import state
-from bascule.schema.backfill import Prefer, Progress
-from bascule.schema.changes import Change, as_split
+from bascule.schema.backfill import Progress
+from bascule.schema.changes import Change
 from bascule.schema.databases import Pace
+from bascule.schema.derive import Fence, Known, derive
 from bascule.schema.lease import Lease, hold
 from bascule.schema.phases import Fleet, Listener, PhaseRun, require_started
-from bascule.schema.refusals import BadChange, LeaseLost, NotSynced, PastPointOfNoReturn, Stopped
+from bascule.schema.refusals import (
+    BadChange,
+    EarlierUnfinished,
+    LeaseLost,
+    NotContracted,
+    NotSynced,
+    PastPointOfNoReturn,
+    StaleRows,
+    Stopped,
+)
+from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
-from bascule.schema.state import ChangeRow, Phase
+from bascule.schema.state import ChangeRow, JournalEntry, Phase
 
-__all__ = ["Options", "SchemaEngine"]
+__all__ = ["Loss", "Options", "SchemaEngine"]
 
 _BASE = "base"
 
@@ -33,22 +44,35 @@ _BASE = "base"
 class Options:
     """How patient the engine is: the length of its lease, how long it waits for another's, and for locks.
 
-    `pace` replaces the database's own pace of backfills.
+    `pace` replaces the database's own pace of backfills. `watch_s` is how long contract looks for writes of old
+    processes that no heartbeat tells of.
     """
 
     lease_s: float = 10.0
     lease_wait_s: float = 30.0
     retry: Retry = field(default_factory=Retry)
     pace: Pace | None = None
+    watch_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a rollback of a change cannot keep, in words, and how many rows hold such a thing now."""
+
+    change: str
+    table: str
+    what: str
+    rows: int
 
 
 class SchemaEngine:
-    """The schema changes of one release, on one database.
+    """The schema changes of one release, on one database; of the releases before it too, when several are skipped.
 
-    `base` creates the tables of a fresh database, once, before the first expand; it must be harmless on a database
-    that has them, and must not commit. `live_older` and `live_same` name the live processes of releases older than the
-    given one, and of it. Every phase is safe to kill at any statement and to run again; of several engines at once, one
-    works on a change and the others wait for its lease. Every method raises SchemaError, and returns `status()`.
+    `changes` come in the order of their releases; one that names no release is of the given one. `base` creates the
+    tables of a fresh database, once, before the first expand; it must be harmless on a database that has them, and must
+    not commit. `live_older` and `live_same` name the live processes of releases older than the given one, and of it.
+    Every phase is safe to kill at any statement and to run again; of several engines at once, one works on a change and
+    the others wait for its lease. Every method raises SchemaError, and those that do something return `status()`.
     """
 
     def __init__(
@@ -64,17 +88,14 @@ class SchemaEngine:
     ) -> None:
         self.engine = engine
         self.release = Release.parse(release) if isinstance(release, str) else release
-        self.changes = tuple(changes)
+        self.changes = tuple(replace(change, release=change.release or str(self.release)) for change in changes)
         self.base = base
         self.options = options or Options()
         self._fleet = Fleet(self.release, live_older, live_same)
-        ids = [change.id for change in self.changes]
-        for change in ids:
-            if change == _BASE or ids.count(change) > 1:
-                raise BadChange(change, "its id is taken")
+        self._check_changes()
 
     def expand(self) -> tuple[ChangeStatus, ...]:
-        """Create the state tables, a fresh database's base, the new columns, and the triggers that keep both in sync.
+        """Create the state tables, a fresh database's base, and what both releases can live with, kept in step.
 
         Puts back triggers that someone removed; the rows must then be migrated again.
         Raises: BadChange, SpecChanged, RollbackUnfinished, LockNotGranted, LeaseHeld.
@@ -83,9 +104,8 @@ class SchemaEngine:
             state.create_tables(session)
             self._run_base(session)
             for change in self.changes:
-                split = as_split(change)
-                spec = state.spec_of(split, session.database)
-                state.ensure_row(session, split.id, release=str(self.release), table=split.table, spec=spec)
+                derived = derive(change, session.database, Known())
+                state.ensure_row(session, change.id, release=change.release, table=change.table, spec=derived.spec())
                 with self._run(session, change) as run:
                     run.expand()
         return self.status()
@@ -97,56 +117,133 @@ class SchemaEngine:
         should_stop: Callable[[], bool] = lambda: False,
         prefer: Prefer | None = None,
     ) -> tuple[ChangeStatus, ...]:
-        """Fill the new columns of old rows batch by batch, then prove by a scan that no row is stale.
+        """Make old rows right batch by batch, and prove by a scan that none is stale.
 
         Where both sides hold values and disagree, nobody decides silently: `prefer` says which side is right.
-        Raises: NotExpanded, TriggersMissing, NewColumnsWritten, Stopped (at a batch's edge; the next run goes on).
+        Raises: NotExpanded, TriggersMissing, Stopped (at a batch's edge; the next run goes on); NewColumnsWritten and
+        RowsInTheWay, after the other changes were migrated.
         """
-        with self._session() as session:
-            self._require_started(session)
+        wrong: StaleRows | None = None
+        with self._started() as session:
+            for change in self.changes:
+                try:
+                    with self._run(session, change) as run:
+                        run.migrate(Listener(progress, should_stop), prefer)
+                except StaleRows as stale:
+                    wrong = wrong or stale
+        if wrong is not None:
+            raise wrong
+        return self.status()
+
+    def fence(self, mode: Fence = "count") -> tuple[ChangeStatus, ...]:
+        """Have every write in the old release's shape counted, or refused; what the new one writes is synced as before.
+
+        Fencing again counts from now on. Raises: OlderProcessesAlive, NotExpanded, NotSynced, TriggersMissing.
+        """
+        with self._started() as session:
             for change in self.changes:
                 with self._run(session, change) as run:
-                    run.migrate(Listener(progress, should_stop), prefer)
+                    run.fence(mode)
         return self.status()
 
     def contract(self) -> tuple[ChangeStatus, ...]:
-        """Remove triggers and old columns: the point of no return.
+        """End the old release's part: triggers go, constraints bind, old columns stay but are written no more.
 
-        Raises: OlderProcessesAlive, NotExpanded, NotSynced, TriggersMissing, StaleRows; then nothing was removed.
+        Fences first what is not fenced, and looks for old writers. What earlier releases contracted is purged.
+        Raises: OlderProcessesAlive, OldWritesSeen, NotExpanded, NotSynced, TriggersMissing, StaleRows,
+        EarlierUnfinished; then nothing of that change was ended.
         """
-        with self._session() as session:
-            for row in self._require_started(session):
-                if row.phase not in (*Phase.WITHOUT_OLD, Phase.SYNCED):
+        with self._started() as session:
+            rows = self._rows(session)
+            self._require_earlier_done(rows)
+            for row in (rows[change.id] for change in self.changes):
+                if row.phase not in (*Phase.WITHOUT_OLD, Phase.SYNCED, Phase.FENCED):
                     raise NotSynced(row.id, row.phase)
             for change in self.changes:
                 with self._run(session, change) as run:
-                    run.contract()
+                    if self._is_left_over(rows[change.id]):
+                        run.purge()
+                    else:
+                        run.contract()
         return self.status()
 
-    def rollback(self, *, accept_loss: bool = False) -> tuple[ChangeStatus, ...]:
-        """Remove triggers and new columns, newest change first; what the new release wrote is in the old columns.
+    def purge(self) -> tuple[ChangeStatus, ...]:
+        """Remove for good what only the old release needed: the point of no return.
 
-        Raises: PastPointOfNoReturn, SameReleaseAlive; StaleRows when a missing trigger let a new-shape write pass the
-        old columns by, unless `accept_loss`.
+        Raises: OlderProcessesAlive, NotContracted; then nothing was removed.
         """
+        with self._started() as session:
+            rows = self._rows(session)
+            for row in (rows[change.id] for change in self.changes):
+                if row.phase not in (Phase.CONTRACTED, *Phase.GONE):
+                    raise NotContracted(row.id, row.phase)
+            for change in self.changes:
+                with self._run(session, change) as run:
+                    run.purge()
+        return self.status()
+
+    def rollback(
+        self,
+        progress: Callable[[Progress], None] = lambda _: None,
+        *,
+        to: Release | None = None,
+        keep_synced: bool = False,
+        accept_loss: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> tuple[ChangeStatus, ...]:
+        """Take changes back, newest first: what the new release wrote is on the old side then.
+
+        Of every change that is newer than `to`, of all of them without it. `keep_synced` stops where both releases can
+        run: fence and contract are taken back, and both sides are kept in step. See `losses` for what cannot be kept.
+        Raises: PastPointOfNoReturn, SameReleaseAlive, RowsInTheWay; StaleRows when a missing trigger let a new-shape
+        write pass the old columns by, unless `accept_loss`; Stopped.
+        """
+        listener = Listener(progress, should_stop)
+        with self._session() as session:
+            rows = self._rows(session)
+            if not rows:
+                return self.status()
+            state.create_tables(session)
+            chosen = [
+                change
+                for change in reversed(self.changes)
+                if change.id in rows and (to is None or Release.parse(change.release) > to)
+            ]
+            for change in chosen:
+                if rows[change.id].phase in Phase.GONE:
+                    removed = derive(change, session.database, Known()).removes()
+                    raise PastPointOfNoReturn(change.id, change.table, removed)
+            for change in chosen:
+                with self._run(session, change) as run:
+                    if keep_synced:
+                        run.restore(listener)
+                    else:
+                        run.rollback(accept_loss=accept_loss, listener=listener)
+        return self.status()
+
+    def losses(self) -> tuple[Loss, ...]:
+        """Return what a rollback from here would lose; looks at every row of the tables concerned, and changes none."""
+        found = []
         with self._session() as session:
             rows = self._rows(session)
             for change in self.changes:
-                if change.id in rows and rows[change.id].phase in Phase.WITHOUT_OLD:
-                    raise PastPointOfNoReturn(change.id, change.table, tuple(as_split(change).old))
-            for change in reversed(self.changes):
-                if change.id in rows:
-                    with self._run(session, change) as run:
-                        run.rollback(accept_loss=accept_loss)
-        return self.status()
+                if change.id not in rows or rows[change.id].phase in (*Phase.UNTOUCHED, Phase.EXPANDING):
+                    continue
+                derived = derive(change, session.database, rows[change.id].known)
+                count = session.read("count what would be lost", derived.count_lost)
+                if derived.loses() or count:
+                    found.append(Loss(change.id, change.table, derived.loses() or "values", count))
+        return tuple(found)
 
     def verify(self, progress: Callable[[Progress], None] = lambda _: None) -> tuple[ChangeStatus, ...]:
         """Look at triggers, columns and every row, and record how many are stale.
 
-        Raises: TriggersMissing; StaleRows when a change that counts as synced is not; OldColumnsUsed after contract.
+        Raises: TriggersMissing; StaleRows when a change that counts as synced is not; OldColumnsUsed after purge.
         """
         with self._session() as session:
             rows = self._rows(session)
+            if rows:
+                state.create_tables(session)
             for change in self.changes:
                 if change.id in rows:
                     with self._run(session, change) as run:
@@ -162,10 +259,51 @@ class SchemaEngine:
         declared = (
             _status(rows[change.id])
             if change.id in rows
-            else ChangeStatus(change.id, self.release, change.table, Phase.PLANNED)
+            else ChangeStatus(change.id, Release.parse(change.release), change.table, Phase.PLANNED)
             for change in self.changes
         )
         return (*others, *declared)
+
+    def history(self) -> tuple[JournalEntry, ...]:
+        """Return every statement that any engine ran on this database, oldest first."""
+        with self._session() as session:
+            return session.read("read the journal", state.read_journal)
+
+    def _check_changes(self) -> None:
+        ids = [change.id for change in self.changes]
+        for change in ids:
+            if change == _BASE or ids.count(change) > 1:
+                raise BadChange(change, "its id is taken")
+        releases = [Release.parse(change.release) for change in self.changes]
+        if releases != sorted(releases) or any(release > self.release for release in releases):
+            raise BadChange(ids[0], f"changes must come in the order of their releases, up to {self.release}")
+
+    def _require_earlier_done(self, rows: dict[str, ChangeRow]) -> None:
+        own = {change.id for change in self.changes} | {_BASE}
+        unfinished = [
+            (row.id, row.release, row.phase)
+            for row in rows.values()
+            if row.id not in own
+            and Release.parse(row.release) < self.release
+            and row.phase not in (*Phase.UNTOUCHED, Phase.CONTRACTED, Phase.PURGED)
+        ]
+        if unfinished:
+            raise EarlierUnfinished(unfinished)
+
+    def _is_left_over(self, row: ChangeRow) -> bool:
+        """Whether an engine of an earlier release contracted it: everybody has lived without it since."""
+        by = row.contracted_by or row.release
+        return row.phase in (Phase.CONTRACTED, Phase.PURGING) and Release.parse(by) < self.release
+
+    @contextmanager
+    def _started(self) -> Iterator[Session]:
+        with self._session() as session:
+            rows = self._rows(session)
+            for change in self.changes:
+                require_started(change, rows.get(change.id))
+            if rows:
+                state.create_tables(session)  # those of an older engine lack what came later
+            yield session
 
     @contextmanager
     def _session(self) -> Iterator[Session]:
@@ -188,14 +326,10 @@ class SchemaEngine:
     @contextmanager
     def _run(self, session: Session, change: Change) -> Iterator[PhaseRun]:
         with self._hold(session, change.id) as lease:
-            yield PhaseRun(lease, change, self._fleet)
+            yield PhaseRun(lease, change, self._fleet, self.options.watch_s)
 
     def _rows(self, session: Session) -> dict[str, ChangeRow]:
         return {row.id: row for row in session.read("read the changes", state.read_all)}
-
-    def _require_started(self, session: Session) -> list[ChangeRow]:
-        rows = self._rows(session)
-        return [require_started(change, rows.get(change.id)) for change in self.changes]
 
     def _run_base(self, session: Session) -> None:
         if self.base is None:

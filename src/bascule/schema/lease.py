@@ -56,10 +56,12 @@ class Lease:
         assert row is not None  # noqa: S101 # rows are never deleted, and ours was there when we took the lease
         return row
 
-    def journal(self, connection: sa.Connection, statement: str) -> int:
-        """Note that a statement begins; returns its number for `journal_done`."""
+    def journal(self, connection: sa.Connection, statement: str, *, undo: str | None = None) -> int:
+        """Note that a statement begins, and what would take it back; returns its number for `journal_done`."""
         now, phase = self.session.database.clock, self.row(connection).phase
-        entry = sa.insert(JOURNAL).values(change=self.change, phase=phase, statement=statement, started=now)
+        entry = sa.insert(JOURNAL).values(
+            change=self.change, phase=phase, statement=statement, undo_sql=undo, started=now
+        )
         key = connection.execute(entry).inserted_primary_key
         assert key is not None  # noqa: S101 # an insert of one row has a key
         return int(key[0])

@@ -1,24 +1,30 @@
 """What each phase does to one change, under its lease: look, refuse or act, and record."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from bascule.documents.codec import canonical, fingerprint
+from bascule.errors import SchemaError
 from bascule.release import Release
-from bascule.schema.backfill import Prefer, Progress, Walk, backfill, count_rows, count_stale
-from bascule.schema.changes import Change, Split, as_split, trigger_names
-from bascule.schema.ddl import contract_steps, expand_steps, rollback_steps, run_steps
+from bascule.schema.backfill import Progress, Walk, backfill, count_rows, count_stale
+from bascule.schema.catalog import Table
+from bascule.schema.changes import LONGEST_CHAIN, Change, Synced
+from bascule.schema.databases import Step
+from bascule.schema.ddl import run_steps
+from bascule.schema.derive import Fence, Known, SomeDerivation, derive
 from bascule.schema.keyset import Keyset
 from bascule.schema.lease import Lease
-from bascule.schema.preflight import Table, check_expandable, look_at
 from bascule.schema.refusals import (
-    NewColumnsWritten,
+    BadChange,
+    NotContracted,
     NotExpanded,
     NotSynced,
     OldColumnsUsed,
     OlderProcessesAlive,
+    OldWritesSeen,
     PastPointOfNoReturn,
     RollbackUnfinished,
     SameReleaseAlive,
@@ -26,11 +32,13 @@ from bascule.schema.refusals import (
     StaleRows,
     TriggersMissing,
 )
-from bascule.schema.rows import SyncRows
+from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
-from bascule.schema.state import ChangeRow, Phase, spec_of
+from bascule.schema.state import CHANGES, ChangeRow, Phase
 
 __all__ = ["Fleet", "Listener", "PhaseRun", "require_started"]
+
+Steps = Callable[[sa.Connection, Table], list[Step]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,95 +84,162 @@ class PhaseRun:
     lease: Lease
     change: Change
     fleet: Fleet
+    watch_s: float
 
     @property
     def session(self) -> Session:
         """The connection that the lease was taken with."""
         return self.lease.session
 
-    @property
-    def split(self) -> Split:
-        """The change in its general form."""
-        return as_split(self.change)
-
-    @property
-    def rows(self) -> SyncRows:
-        """What the change wants of its rows."""
-        return SyncRows(self.session.database.rule(self.split))
-
     def expand(self) -> None:
-        """Add columns, indexes and triggers; put back what is missing of them."""
-        row, spec = self._row(), spec_of(self.split, self.session.database)
+        """Add what both releases can live with, and what keeps them in step; put back what is missing of it."""
+        row = self._row()
         if row.phase in Phase.WITHOUT_OLD:
             return
         if row.phase == Phase.ROLLING_BACK:
             raise RollbackUnfinished(self.change.id)
         if row.phase in Phase.UNTOUCHED:
-            self.session.transaction(f"check {self.change.table}", lambda c: self._begin_expand(c, spec))
-        elif row.spec_sha != fingerprint(spec):
+            self.session.transaction(f"check {self.change.table}", self._begin_expand)
+            row = self._row()
+        elif row.spec_sha != fingerprint(self._derived(row).spec()):
             raise SpecChanged(self.change.id, row.phase)
-        elif row.phase in Phase.WITH_TRIGGERS and not self._missing_triggers():
+        elif row.phase in Phase.WITH_TRIGGERS and not self._missing_triggers(row):
             return
         # Writes may have passed a missing trigger by, so the backfill starts over with the first row.
-        run_steps(
-            self.lease,
-            expand_steps(self.session.database, self.change, self._table()),
+        self._steps(
+            self._derived(row).expand,
             first=self.lease.renew,
-            last=lambda c: self.lease.write(c, phase=Phase.EXPANDED, cursor=None, rows_done=0),
+            last=lambda c: self.lease.write(c, phase=Phase.EXPANDED, cursor=None, rows_done=0, fence=None),
         )
 
     def migrate(self, listener: Listener, prefer: Prefer | None) -> None:
-        """Fill rows that were never filled, and prove that all agree."""
+        """Make every row right, and prove that all are."""
+        row = require_started(self.change, self._row())
+        if row.phase in Phase.WITHOUT_OLD or (row.phase == Phase.FENCED and not row.rows_stale and prefer is None):
+            return
+        self._require_triggers(row)
+        if row.phase == Phase.FENCED:
+            self.restore(listener)
+            row = self._row()
+        if row.phase == Phase.SYNCED and not row.rows_stale and prefer is None:
+            return
+        derived = self._derived(row)
+        rows = derived.rows()
+        if row.phase != Phase.BACKFILLING or prefer is not None:
+            self.session.transaction("begin the backfill", self._begin_backfill)
+        if rows is not None:
+            backfill(self.lease, rows, self._walk(derived, listener), prefer=prefer)
+        if stale := self._count_stale(derived, listener):
+            # From the first row next time, since the cursor has passed the stale ones.
+            self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
+            raise derived.stale_error(stale)
+        self._steps(derived.prove, first=self.lease.renew, last=self._record_synced)
+
+    def fence(self, mode: Fence) -> None:
+        """Have writes of the old release counted or refused; fencing again counts from now on."""
         row = require_started(self.change, self._row())
         if row.phase in Phase.WITHOUT_OLD:
             return
-        self._require_triggers()
-        if row.phase == Phase.SYNCED and not row.rows_stale and prefer is None:
-            return
-        if row.phase != Phase.BACKFILLING or prefer is not None:
-            self.session.transaction("begin the backfill", self._begin_backfill)
-        backfill(self.lease, self.rows, self._walk(listener), prefer=prefer)
-        if stale := self._count_stale(listener):
-            # From the first row next time, since the cursor has passed the stale ones.
-            self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
-            raise NewColumnsWritten(self.change.id, self.change.table, stale)
-        self.session.transaction("record synced", self._record_synced)
+        if row.phase not in (Phase.SYNCED, Phase.FENCED):
+            raise NotSynced(self.change.id, row.phase)
+        self.fleet.require_no_older()
+        self._require_triggers(row)
+        derived = self._derived(row)
+
+        def record(connection: sa.Connection) -> None:
+            self.lease.write(connection, phase=Phase.FENCED, fence=mode, tripwire=self._read_tripwire(connection))
+
+        self._steps(lambda c, table: derived.fence(c, table, mode), first=self.lease.renew, last=record)
 
     def contract(self) -> None:
-        """Remove triggers and old columns."""
+        """End the old release's part: nothing is kept in step any more. What purge takes away stays for now."""
         row = require_started(self.change, self._row())
-        if row.phase == Phase.CONTRACTED:
+        if row.phase in (Phase.CONTRACTED, *Phase.GONE):
             return
         self.fleet.require_no_older()
+        if row.phase == Phase.RESTORING:
+            raise NotSynced(self.change.id, row.phase)
         if row.phase != Phase.CONTRACTING:
-            if row.phase != Phase.SYNCED:
+            if row.phase not in (Phase.SYNCED, Phase.FENCED):
                 raise NotSynced(self.change.id, row.phase)
-            self._require_triggers()
-            if stale := self._count_stale(Listener()):
-                raise StaleRows(self.change.id, self.change.table, stale)
+            if row.phase == Phase.SYNCED:
+                self.fence("count")
+                row = self._row()
+            self._require_triggers(row)
+            derived = self._derived(row)
+            if stale := self._count_stale(derived, Listener()):
+                raise self._stale(derived, stale)
+            self._watch_tripwire(row)
             self.fleet.require_no_older()  # again, since the scan took its time
-        run_steps(
-            self.lease,
-            contract_steps(self.session.database, self.split, self._table()),
+        self._steps(
+            self._derived(row).contract,
             first=self._begin_contract,
-            last=lambda c: self.lease.write(c, phase=Phase.CONTRACTED, last_error=None),
+            last=lambda c: self.lease.write(
+                c, phase=Phase.CONTRACTED, fence=None, last_error=None, contracted_by=str(self.fleet.release)
+            ),
         )
 
-    def rollback(self, *, accept_loss: bool) -> None:
-        """Remove triggers and new columns."""
+    def purge(self) -> None:
+        """Remove what only the old release needed: the point of no return."""
+        row = self._row()
+        if row.phase == Phase.PURGED:
+            return
+        if row.phase not in (Phase.CONTRACTED, Phase.PURGING):
+            raise NotContracted(self.change.id, row.phase)
+        self.fleet.require_no_older()
+        self._steps(
+            self._derived(row).purge,
+            first=lambda c: self.lease.write(c, phase=Phase.PURGING),
+            last=lambda c: self.lease.write(c, phase=Phase.PURGED, last_error=None),
+        )
+
+    def restore(self, listener: Listener) -> None:
+        """Take fence and contract back: both sides are in step again, the old one by what the new one says."""
+        row = self._row()
+        if row.phase == Phase.FENCED:
+            derived = self._derived(row)
+            self._steps(
+                derived.unfence,
+                first=self.lease.renew,
+                last=lambda c: self.lease.write(c, phase=Phase.SYNCED, fence=None, tripwire=None),
+            )
+            return
+        if row.phase not in (Phase.CONTRACTING, Phase.CONTRACTED, Phase.RESTORING):
+            return
+        self._refuse_purged(row)
+        derived = self._derived(row)
+        self._steps(
+            derived.restore,
+            first=lambda c: self.lease.write(c, phase=Phase.RESTORING, cursor=None, rows_done=0),
+            last=self.lease.renew,
+        )
+        if (rows := derived.rows()) is not None:
+            backfill(self.lease, rows, self._walk(derived, listener), prefer="new")
+            if stale := self._count_stale(derived, listener):
+                raise derived.stale_error(stale)
+        self._steps(
+            derived.tighten,
+            first=self.lease.renew,
+            last=lambda c: self.lease.write(c, phase=Phase.SYNCED, fence=None, tripwire=None, last_error=None),
+        )
+
+    def rollback(self, *, accept_loss: bool, listener: Listener) -> None:
+        """Take everything back: the new side goes; what was written is on the old one."""
         row = self._row()
         if row.phase in Phase.UNTOUCHED:
             return
-        if row.phase in Phase.WITHOUT_OLD:
-            raise PastPointOfNoReturn(self.change.id, self.change.table, tuple(self.split.old))
+        self._refuse_purged(row)
+        if row.phase in (*Phase.WITHOUT_OLD, Phase.FENCED):
+            self.restore(listener)
+            row = self._row()
         self.fleet.require_none_of_ours()
-        if row.phase in Phase.WITH_TRIGGERS and not accept_loss:
-            lost = count_stale(self.lease, self.rows, self._walk(Listener()), only_written=True)
+        derived = self._derived(row)
+        if row.phase in Phase.WITH_TRIGGERS and not accept_loss and (rows := derived.rows()) is not None:
+            lost = count_stale(self.lease, rows, self._walk(derived, Listener()), only_written=True)
             if lost:
                 raise StaleRows(self.change.id, self.change.table, lost, next_command="rollback --accept-loss")
-        run_steps(
-            self.lease,
-            rollback_steps(self.session.database, self.split, self._table()),
+        self._steps(
+            derived.rollback,
             first=lambda c: self.lease.write(c, phase=Phase.ROLLING_BACK),
             last=lambda c: self.lease.write(
                 c, phase=Phase.ROLLED_BACK, cursor=None, rows_done=0, rows_stale=0, last_error=None
@@ -172,73 +247,162 @@ class PhaseRun:
         )
 
     def verify(self, listener: Listener) -> None:
-        """Count stale rows and record them; look for triggers, or for columns that should be gone."""
+        """Count stale rows and record them; look for triggers, or for what should be gone."""
         row = self._row()
-        if row.phase == Phase.CONTRACTED:
-            columns = self.session.read("read the table", lambda c: self.session.database.columns(c, self.split.table))
-            if left := [name for name in self.split.old if name in columns]:
-                raise OldColumnsUsed(self.change.id, self.change.table, left)
+        derived = self._derived(row)
+        if row.phase == Phase.PURGED and derived.removes():
+            if not self.session.read("read the table", derived.is_purged):
+                raise OldColumnsUsed(self.change.id, self.change.table, derived.removes())
+            return
         if row.phase not in Phase.WITH_TRIGGERS:
             return
-        stale = self._count_stale(listener)
-        self._require_triggers()
-        if row.phase == Phase.SYNCED and stale:
-            raise StaleRows(self.change.id, self.change.table, stale)
+        stale = self._count_stale(derived, listener)
+        self._require_triggers(row)
+        if row.phase in (Phase.SYNCED, Phase.FENCED) and stale:
+            raise self._stale(derived, stale)
+
+    def _stale(self, derived: SomeDerivation, stale: int) -> SchemaError:
+        """Return the refusal for rows that were right when the change was synced."""
+        if isinstance(self.change, Synced):
+            return StaleRows(self.change.id, self.change.table, stale)
+        return derived.stale_error(stale)
+
+    def _refuse_purged(self, row: ChangeRow) -> None:
+        derived = self._derived(row)
+        gone = row.phase in Phase.GONE
+        if not gone and row.phase in Phase.WITHOUT_OLD:  # engines before purge was a phase dropped them in contract
+            gone = bool(derived.removes()) and self.session.read("read the table", derived.is_purged)
+        if gone:
+            raise PastPointOfNoReturn(self.change.id, self.change.table, derived.removes())
 
     def _row(self) -> ChangeRow:
         return self.session.read("read the change", self.lease.row)
 
-    def _table(self) -> Table:
-        return self.session.read("read the table", lambda c: look_at(c, self.session.database, self.change))
+    def _derived(self, row: ChangeRow) -> SomeDerivation:
+        return derive(self.change, self.session.database, row.known)
 
-    def _walk(self, listener: Listener) -> Walk:
-        return Walk(Keyset(self.change.table, self._table().key), listener.tell, listener.should_stop)
+    def _table(self, derived: SomeDerivation) -> Table:
+        return self.session.read("read the table", derived.look)
 
-    def _begin_expand(self, connection: sa.Connection, spec: dict[str, object]) -> None:
+    def _steps(
+        self,
+        steps: Steps,
+        *,
+        first: Callable[[sa.Connection], None],
+        last: Callable[[sa.Connection], None],
+    ) -> None:
+        row = self._row()
+        derived = self._derived(row)
+
+        def build(connection: sa.Connection) -> list[Step]:
+            return steps(connection, derived.look(connection))
+
+        run_steps(self.lease, self.session.read("read the table", build), first=first, last=last)
+
+    def _walk(self, derived: SomeDerivation, listener: Listener) -> Walk:
+        table = self._table(derived)
+        return Walk(Keyset(table.name, table.key), listener.tell, listener.should_stop)
+
+    def _begin_expand(self, connection: sa.Connection) -> None:
         """Check the table, and record that new columns found from now on are ours."""
-        check_expandable(connection, self.session.database, self.change)
+        database = self.session.database
+        plain = derive(self.change, database, Known())
+        table = plain.look(connection)
+        if not table.columns and not plain.makes_table:
+            raise BadChange(self.change.id, f"there is no table {self.change.table}")
+        plain.check(connection, table)
+        spec = plain.spec()
         self.lease.write(
             connection,
             phase=Phase.EXPANDING,
-            release=str(self.fleet.release),
+            release=self.change.release or str(self.fleet.release),
             table_name=self.change.table,
             spec_json=canonical(spec),
             spec_sha=fingerprint(spec),
-            rows_total=count_rows(connection, self.change.table),
+            rows_total=count_rows(connection, self.change.table) if table.columns else 0,
             rows_done=0,
             rows_stale=0,
             cursor=None,
             last_error=None,
+            depth=self._depth(connection),
+            remembered=json.dumps(plain.remember(table)),
+            fence=None,
+            tripwire=None,
         )
+
+    def _depth(self, connection: sa.Connection) -> int:
+        """Return the change's place in a chain: one more than that of a live change whose new columns are its old."""
+        if not isinstance(self.change, Synced):
+            return 0
+        split = self.change.as_split()
+        live = sa.select(CHANGES.c.id, CHANGES.c.spec_json, CHANGES.c.depth).where(
+            CHANGES.c.table_name == split.table, CHANGES.c.phase.in_(Phase.WITH_TRIGGERS), CHANGES.c.id != split.id
+        )
+        depth = 0
+        for other in connection.execute(live):
+            if set(json.loads(other.spec_json).get("new", ())) & set(split.old):
+                if other.depth is None:
+                    raise BadChange(
+                        split.id, f"change {other.id}, whose columns it goes on from, must be contracted first"
+                    )
+                depth = max(depth, other.depth + 1)
+        if depth >= LONGEST_CHAIN:
+            raise BadChange(split.id, f"it goes on from {depth} changes that are not contracted; contract them first")
+        return depth
 
     def _begin_backfill(self, connection: sa.Connection) -> None:
         total = count_rows(connection, self.change.table)
         self.lease.write(connection, phase=Phase.BACKFILLING, rows_total=total, rows_done=0, cursor=None)
 
     def _record_synced(self, connection: sa.Connection) -> None:
-        self._require_triggers(connection)  # again: one may have been dropped while the scan ran
+        self._require_triggers(self.lease.row(connection), connection)  # again: one may have gone while the scan ran
         total = count_rows(connection, self.change.table)
         self.lease.write(
             connection, phase=Phase.SYNCED, rows_total=total, rows_done=total, rows_stale=0, last_error=None
         )
 
     def _begin_contract(self, connection: sa.Connection) -> None:
-        if self.lease.row(connection).phase != Phase.CONTRACTING:
-            self._require_triggers(connection)
+        row = self.lease.row(connection)
+        if row.phase != Phase.CONTRACTING:
+            self._require_triggers(row, connection)
+            self._require_no_old_writes(row, connection)
             self.lease.write(connection, phase=Phase.CONTRACTING)
 
-    def _count_stale(self, listener: Listener) -> int:
-        stale = count_stale(self.lease, self.rows, self._walk(listener))
+    def _count_stale(self, derived: SomeDerivation, listener: Listener) -> int:
+        stale = self.session.read(f"verify {self.change.table}", derived.count_wrong)
+        if stale is None:
+            rows: RowWork | None = derived.rows()
+            stale = 0 if rows is None else count_stale(self.lease, rows, self._walk(derived, listener))
         self.session.transaction("record stale rows", lambda c: self.lease.write(c, rows_stale=stale))
         return stale
 
-    def _missing_triggers(self, connection: sa.Connection | None = None) -> tuple[str, ...]:
+    def _read_tripwire(self, connection: sa.Connection) -> int:
+        name = self._derived(self.lease.row(connection)).tripwire()
+        return self.session.database.read_tripwire(connection, name) if name else 0
+
+    def _require_no_old_writes(self, row: ChangeRow, connection: sa.Connection) -> None:
+        moved = self._read_tripwire(connection) - (row.tripwire or 0)
+        if row.phase == Phase.FENCED and moved > 0:
+            raise OldWritesSeen(self.change.id, self.change.table, moved)
+
+    def _watch_tripwire(self, row: ChangeRow) -> None:
+        """Refuse when the tripwire moved since the fence, or moves while we watch."""
+        if not self._derived(row).tripwire():
+            return
+        for pause_s in (self.watch_s, 0.0):
+            self.session.read("read the tripwire", lambda c: self._require_no_old_writes(row, c))
+            if pause_s:
+                self.session.pause(pause_s)
+
+    def _missing_triggers(self, row: ChangeRow, connection: sa.Connection | None = None) -> tuple[str, ...]:
+        wanted: Iterable[str] = self._derived(row).triggers()
+
         def look(connection: sa.Connection) -> tuple[str, ...]:
-            there = self.session.database.triggers(connection, self.split.table)
-            return tuple(name for name in trigger_names(self.change) if name not in there)
+            there = self.session.database.triggers(connection, self.change.table)
+            return tuple(name for name in wanted if name not in there)
 
         return self.session.read("read the triggers", look) if connection is None else look(connection)
 
-    def _require_triggers(self, connection: sa.Connection | None = None) -> None:
-        if missing := self._missing_triggers(connection):
+    def _require_triggers(self, row: ChangeRow, connection: sa.Connection | None = None) -> None:
+        if missing := self._missing_triggers(row, connection):
             raise TriggersMissing(self.change.id, missing)

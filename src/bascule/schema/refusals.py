@@ -11,16 +11,20 @@ from bascule.release import Release
 __all__ = [
     "BadChange",
     "DatabaseUnreachable",
+    "EarlierUnfinished",
     "LeaseHeld",
     "LeaseLost",
     "LockNotGranted",
     "NewColumnsWritten",
+    "NotContracted",
     "NotExpanded",
     "NotSynced",
     "OldColumnsUsed",
+    "OldWritesSeen",
     "OlderProcessesAlive",
     "PastPointOfNoReturn",
     "RollbackUnfinished",
+    "RowsInTheWay",
     "SameReleaseAlive",
     "SpecChanged",
     "StaleRows",
@@ -136,6 +140,47 @@ class NewColumnsWritten(StaleRows):
         self.args = (self.sentence,)
 
 
+class RowsInTheWay(StaleRows):
+    """Rows that nobody but a person can mend stand in the way of a constraint, or of a way back."""
+
+    def __init__(self, change: str, table: str, rows: int, what: str) -> None:
+        super().__init__(change, table, rows)
+        self.sentence = f"change {change}: {rows} rows of {table} {what}"
+        self.args = (self.sentence,)
+
+
+class OldWritesSeen(SchemaError):
+    """Something still writes in the old shape, although no older process is registered."""
+
+    def __init__(self, change: str, table: str, writes: int) -> None:
+        self.change, self.table, self.writes = change, table, writes
+        super().__init__(
+            f"change {change} saw {writes} writes to {table} in the old release's shape since it was fenced; find the "
+            "process that no heartbeat tells of, then fence again",
+            next_command="fence",
+        )
+
+
+class EarlierUnfinished(SchemaError):
+    """A change of an earlier release is not finished; contract would cut off its way."""
+
+    def __init__(self, unfinished: Sequence[tuple[str, str, str]]) -> None:
+        self.unfinished = tuple(unfinished)
+        listed = "; ".join(f"{change} of {release} is {phase}" for change, release, phase in self.unfinished)
+        super().__init__(
+            f"{listed}; finish that release first, from its own environment, with its own contract",
+            next_command="status",
+        )
+
+
+class NotContracted(SchemaError):
+    """Purge needs contract to have run."""
+
+    def __init__(self, change: str, phase: str) -> None:
+        self.change, self.phase = change, phase
+        super().__init__(f"change {change} is {phase}, and must be contracted before purge", next_command="contract")
+
+
 class TriggersMissing(SchemaError):
     """Someone removed or disabled a sync trigger: writes may have missed the other side."""
 
@@ -149,12 +194,12 @@ class TriggersMissing(SchemaError):
 
 
 class OldColumnsUsed(SchemaError):
-    """Contract is done, but an old column is still there."""
+    """Purge is done, but what it removes is still there."""
 
     def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
         self.change, self.table, self.columns = change, table, tuple(columns)
         super().__init__(
-            f"change {change} is contracted, yet {table} still has {', '.join(self.columns)}", next_command="contract"
+            f"change {change} is purged, yet {', '.join(self.columns)} of {table} is there", next_command="purge"
         )
 
 
@@ -188,9 +233,9 @@ class PastPointOfNoReturn(SchemaError):
     def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
         self.change, self.table, self.columns = change, table, tuple(columns)
         super().__init__(
-            f"change {change} cannot be rolled back: contract has begun to remove {', '.join(self.columns)} "
-            f"from {table}, and what processes wrote since is only in the new columns; restore a backup, or go forward",
-            next_command="contract",
+            f"change {change} cannot be rolled back: purge has begun to remove {', '.join(self.columns)} "
+            f"of {table}, and what processes wrote since is only on the new side; restore a backup, or go forward",
+            next_command="purge",
         )
 
 

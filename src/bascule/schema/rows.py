@@ -3,14 +3,15 @@
 A walk over the table asks in ranges; what a range is (keys, pages, row ids) is the walk's affair.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import sqlalchemy as sa
 
 from bascule.schema.rule import Rule
 
-__all__ = ["Prefer", "RowWork", "SyncRows", "sql"]
+__all__ = ["FillRows", "Prefer", "RowWork", "SyncRows", "sql"]
 
 Prefer = Literal["old", "new"]
 
@@ -71,6 +72,28 @@ class SyncRows:
     def _update(self, connection: sa.Connection, where: sa.ColumnElement[bool], values: dict[str, str]) -> None:
         target = sa.table(self.table, *(sa.column(name) for name in values))
         connection.execute(sa.update(target).where(where).values({name: sql(text) for name, text in values.items()}))
+
+
+@dataclass(frozen=True, slots=True)
+class FillRows:
+    """Rows that lack a value: those that `wanting` tells are given `values`. What nobody can fill only is counted."""
+
+    change: str
+    table: str
+    wanting: str
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    def fill(self, connection: sa.Connection, here: sa.ColumnElement[bool], prefer: Prefer | None) -> None:
+        """Fill them."""
+        del prefer
+        if self.values:
+            target = sa.table(self.table, *(sa.column(name) for name in self.values))
+            values = {name: sql(text) for name, text in self.values.items()}
+            connection.execute(sa.update(target).where(here, sql(self.wanting)).values(values))
+
+    def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
+        """Say that it is one of them; nobody wrote what a rollback could lose."""
+        return sa.false() if only_written else sql(self.wanting)
 
 
 def sql(text: str) -> sa.ColumnElement[bool]:

@@ -68,6 +68,12 @@ class Rule:
         """Say that neither side follows from the other."""
         return _all((self.differs_forward(row), self.differs_backward(row)))
 
+    def inexpressible(self, row: str = "") -> str:
+        """Say that the new side does not come back from the old side that it makes: a way back would alter it."""
+        there = self.old_from_new(row)
+        back = {name: f"({self.split.fill(name, self.database, old=there, new={})})" for name in self.split.new}
+        return self._some_differ(self.columns(self.split.new, row), back)
+
     def condition(self, event: str) -> str:
         """Say when the trigger of this event acts."""
         forward, backward = self.differs_forward("NEW."), self.differs_backward("NEW.")

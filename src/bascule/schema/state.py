@@ -3,19 +3,29 @@
 The phase of a change is read from here and nowhere else; Alembic's version table is never looked at.
 """
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
 from bascule.documents.codec import canonical, fingerprint
-from bascule.schema.changes import ColumnType, Split
-from bascule.schema.databases import Database
+from bascule.schema.derive import Known
 from bascule.schema.refusals import StatementFailed
 from bascule.schema.session import Session
 
-__all__ = ["CHANGES", "JOURNAL", "ChangeRow", "Phase", "create_tables", "ensure_row", "read", "read_all", "spec_of"]
+__all__ = [
+    "CHANGES",
+    "JOURNAL",
+    "ChangeRow",
+    "JournalEntry",
+    "Phase",
+    "create_tables",
+    "ensure_row",
+    "read",
+    "read_all",
+    "read_journal",
+]
 
 _METADATA = sa.MetaData()
 
@@ -37,6 +47,12 @@ CHANGES = sa.Table(
     sa.Column("lease_owner", sa.String(255)),
     sa.Column("lease_until", sa.Double, nullable=False),
     sa.Column("lease_token", sa.BigInteger, nullable=False),
+    # Added since the first release that shipped these tables, whose engines leave them out: hence all nullable.
+    sa.Column("depth", sa.Integer),
+    sa.Column("fence", sa.String(10)),
+    sa.Column("tripwire", sa.BigInteger),
+    sa.Column("remembered", sa.Text),
+    sa.Column("contracted_by", sa.String(64)),
 )
 JOURNAL = sa.Table(
     "bascule_schema_journal",
@@ -47,25 +63,31 @@ JOURNAL = sa.Table(
     sa.Column("statement", sa.Text, nullable=False),
     sa.Column("started", sa.Double, nullable=False),
     sa.Column("finished", sa.Double),
+    sa.Column("undo_sql", sa.Text),
 )
 
 
 class Phase:
-    """The phases of a change, in order; `rolled_back` starts over, and there is no way back from `contracting` on."""
+    """The phases of a change, in order; `rolled_back` starts over, and from `purging` on there is no way back."""
 
     PLANNED: Final = "planned"
     EXPANDING: Final = "expanding"  # DDL began: new columns that exist from here on are ours
     EXPANDED: Final = "expanded"  # both releases may write; new columns of old rows are not filled yet
     BACKFILLING: Final = "backfilling"
     SYNCED: Final = "synced"  # a scan found no stale row
-    CONTRACTING: Final = "contracting"  # the point of no return
-    CONTRACTED: Final = "contracted"  # triggers and old columns are gone
+    FENCED: Final = "fenced"  # writes of the old release are counted, or refused
+    CONTRACTING: Final = "contracting"
+    CONTRACTED: Final = "contracted"  # nothing is kept in step any more; the old columns are still there
+    RESTORING: Final = "restoring"  # on the way back from contracted to synced
+    PURGING: Final = "purging"  # the point of no return
+    PURGED: Final = "purged"  # the old columns are gone
     ROLLING_BACK: Final = "rolling_back"
     ROLLED_BACK: Final = "rolled_back"
 
-    WITH_TRIGGERS: Final = (EXPANDED, BACKFILLING, SYNCED)
-    WITHOUT_OLD: Final = (CONTRACTING, CONTRACTED)
     UNTOUCHED: Final = (PLANNED, ROLLED_BACK)
+    WITH_TRIGGERS: Final = (EXPANDED, BACKFILLING, SYNCED, FENCED)
+    WITHOUT_OLD: Final = (CONTRACTING, CONTRACTED, RESTORING, PURGING, PURGED)  # the old release cannot run
+    GONE: Final = (PURGING, PURGED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +104,33 @@ class ChangeRow:
     rows_done: int
     rows_stale: int
     last_error: str | None
+    depth: int | None
+    fence: str | None
+    tripwire: int | None
+    remembered: str | None
+    contracted_by: str | None
+
+    @property
+    def known(self) -> Known:
+        """What was recorded when the change was expanded."""
+        return Known(self.depth, None if self.remembered is None else json.loads(self.remembered))
 
 
 _ROW = tuple(CHANGES.c[name] for name in ChangeRow.__slots__)
 
 
 def create_tables(session: Session) -> None:
-    """Create the state tables where they are missing; safe when several processes do it at once."""
+    """Create the state tables where they are missing, and their columns; safe when several processes do it at once."""
 
     def create(connection: sa.Connection) -> None:
         _METADATA.create_all(connection, checkfirst=True)
+        for table in _METADATA.tables.values():
+            there = session.database.columns(connection, table.name)
+            for column in table.columns:
+                if column.name not in there:
+                    kind = session.database.compile(column.type)
+                    add = session.database.add_column(table.name, column.name, kind)
+                    connection.exec_driver_sql(add.statements[0])
 
     for last_try in (False, False, True):
         try:
@@ -105,15 +144,6 @@ def create_tables(session: Session) -> None:
 def exist(connection: sa.Connection) -> bool:
     """Whether the state tables are there."""
     return sa.inspect(connection).has_table(CHANGES.name)
-
-
-def spec_of(split: Split, database: Database) -> dict[str, object]:
-    """Return the change as this database would apply it, in plain values."""
-
-    def side(columns: Mapping[str, ColumnType]) -> dict[str, list[str]]:
-        return {name: [database.compile(kind), split.expression(name, database.name)] for name, kind in columns.items()}
-
-    return {"id": split.id, "table": split.table, "old": side(split.old), "new": side(split.new)}
 
 
 def ensure_row(session: Session, change: str, *, release: str, table: str, spec: dict[str, object]) -> None:
@@ -156,5 +186,31 @@ def read_all(connection: sa.Connection) -> tuple[ChangeRow, ...]:
     """Return the rows of all changes, of all releases, in the order of their names."""
     if not exist(connection):
         return ()
-    rows = connection.execute(sa.select(*_ROW).order_by(CHANGES.c.release, CHANGES.c.id))
+    there = {column["name"] for column in sa.inspect(connection).get_columns(CHANGES.name)}
+    # Tables that an older engine made lack what came later, until a phase of this one runs.
+    columns = [column if column.name in there else sa.null().label(column.name) for column in _ROW]
+    rows = connection.execute(sa.select(*columns).order_by(CHANGES.c.release, CHANGES.c.id))
     return tuple(ChangeRow(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One statement that was run: seconds since the epoch by the database's clock; `finished` is None if it was cut."""
+
+    seq: int
+    change: str
+    phase: str
+    statement: str
+    started: float
+    finished: float | None
+    undo_sql: str | None
+
+
+def read_journal(connection: sa.Connection) -> tuple[JournalEntry, ...]:
+    """Return every statement that was run, oldest first."""
+    if not exist(connection):
+        return ()
+    there = {column["name"] for column in sa.inspect(connection).get_columns(JOURNAL.name)}
+    wanted = [JOURNAL.c[name] for name in JournalEntry.__slots__]
+    columns = [column if column.name in there else sa.null().label(column.name) for column in wanted]
+    return tuple(JournalEntry(*row) for row in connection.execute(sa.select(*columns).order_by(JOURNAL.c.seq)))

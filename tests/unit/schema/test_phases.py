@@ -25,6 +25,7 @@ from bascule.schema.refusals import (
 
 ROWS = [(f"{number:02}", f"First{number} Last{number}", f"nick{number}") for number in range(20)]
 OLD, NEW = ["id", "fullname", "nick", "age"], ["id", "age", "first", "last", "alias"]
+BOTH = [*OLD, "first", "last", "alias"]
 
 
 @pytest.fixture
@@ -44,17 +45,20 @@ def test_expand_migrate_and_contract_move_every_value_and_leave_no_trigger(table
     assert phases(schema.migrate()) == {"people-names": "synced", "people-alias": "synced"}
     (status, _) = schema.contract()
     assert (status.phase, status.rows_total, status.rows_done, status.rows_stale) == ("contracted", 20, 20, 0)
+    assert columns(table) == BOTH
+    assert phases(schema.purge()) == {"people-names": "purged", "people-alias": "purged"}
     assert columns(table) == NEW
     assert people(table)["07"] == {"age": None, "first": "First7", "last": "Last7", "alias": "nick7"}
     with table.begin() as connection:
         left = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").all()
     assert left == []
-    assert phases(schema.verify()) == {"people-names": "contracted", "people-alias": "contracted"}
+    assert phases(schema.verify()) == {"people-names": "purged", "people-alias": "purged"}
 
 
 def test_every_phase_may_be_run_again(table):
     schema = make_engine(table)
-    for phase in ("expand", "expand", "migrate", "migrate", "expand", "contract", "contract", "expand", "migrate"):
+    forth = ("expand", "expand", "migrate", "migrate", "expand", "fence", "fence", "contract", "contract", "fence")
+    for phase in (*forth, "expand", "migrate", "purge", "purge", "expand", "migrate", "fence", "contract", "verify"):
         getattr(schema, phase)()
     assert columns(table) == NEW
 
@@ -83,7 +87,7 @@ def test_an_engine_with_event_hooks_of_its_owner_works_and_keeps_them(table):
     schema.contract()
     with table.begin() as connection:
         assert connection.connection.dbapi_connection.in_transaction
-    assert columns(table) == NEW
+    assert columns(table) == BOTH
 
 
 def test_the_base_is_created_once_and_a_database_that_has_it_is_accepted(db):
@@ -125,6 +129,7 @@ def test_a_plain_index_moves_along_with_a_renamed_column(table):
     schema.expand()
     schema.migrate()
     schema.contract()
+    schema.purge()
     assert [index["column_names"] for index in sa.inspect(table).get_indexes("people")] == [["age", "alias"]]
 
 
@@ -167,20 +172,27 @@ def test_contract_names_the_older_processes_that_it_waits_for(table):
     assert "fullname" in columns(table)
     older.clear()
     schema.contract()
+    older.append("api-1")
+    with pytest.raises(OlderProcessesAlive, match="api-1"):
+        schema.purge()
+    older.clear()
+    schema.purge()
     assert columns(table) == NEW
 
 
 def test_contract_refuses_when_an_older_process_appears_during_its_scan(table):
-    answers = iter([[], ["api-9"]])
-    schema = make_engine(table, [NAMES], older=lambda _: next(answers))
+    schema = make_engine(table, [NAMES])
     schema.expand()
     schema.migrate()
+    schema.fence()
+    answers = iter([[], ["api-9"]])
+    schema = make_engine(table, [NAMES], older=lambda _: next(answers))
     with pytest.raises(OlderProcessesAlive, match="api-9"):
         schema.contract()
-    assert phases(schema.status()) == {"people-names": "synced"}
+    assert phases(schema.status()) == {"people-names": "fenced"}
 
 
-def test_rollback_refuses_while_a_process_of_this_release_lives_and_after_contract(table):
+def test_rollback_refuses_while_a_process_of_this_release_lives_and_after_purge(table):
     same = ["api-1"]
     schema = make_engine(table, same=lambda _: same)
     schema.expand()
@@ -189,7 +201,8 @@ def test_rollback_refuses_while_a_process_of_this_release_lives_and_after_contra
         schema.rollback()
     same.clear()
     schema.contract()
-    with pytest.raises(PastPointOfNoReturn, match="fullname"):
+    schema.purge()
+    with pytest.raises(PastPointOfNoReturn, match="nick"):
         schema.rollback()
     assert columns(table) == NEW
 
@@ -209,14 +222,14 @@ def test_a_dropped_trigger_is_noticed_by_verify_migrate_and_contract_and_put_bac
         schema.contract()
     schema.migrate()
     schema.contract()
-    assert columns(table) == NEW
+    assert columns(table) == BOTH
 
 
 def test_a_write_that_a_missing_trigger_let_pass_is_stale_until_a_person_decides(table):
     schema = make_engine(table, [NAMES])
     schema.expand()
     schema.migrate()
-    drop_trigger(table, "bsc_people_names_upd_new")
+    drop_trigger(table, "bsc_g9_people_names_upd_new")
     write(table, "UPDATE people SET last = 'Unheard' WHERE id = '05'")
     schema.expand()
     with pytest.raises(NewColumnsWritten) as refused:
@@ -235,7 +248,7 @@ def test_the_old_side_may_be_preferred_too(table):
     schema = make_engine(table, [NAMES])
     schema.expand()
     schema.migrate()
-    drop_trigger(table, "bsc_people_names_upd_old")
+    drop_trigger(table, "bsc_f0_people_names_upd_old")
     write(table, "UPDATE people SET fullname = 'Ada King' WHERE id = '05'")
     schema.expand()
     schema.migrate(prefer="old")
@@ -246,7 +259,7 @@ def test_the_old_side_may_be_preferred_too(table):
 def test_rollback_with_loss_accepted_goes_through(table):
     schema = make_engine(table, [NAMES])
     schema.expand()
-    drop_trigger(table, "bsc_people_names_upd_new")
+    drop_trigger(table, "bsc_g9_people_names_upd_new")
     write(table, "UPDATE people SET first = 'Lost', last = 'Name' WHERE id = '05'")
     schema.rollback(accept_loss=True)
     assert people(table)["05"]["fullname"] == "First5 Last5"
@@ -257,8 +270,8 @@ def test_contract_and_verify_find_a_row_that_went_stale_after_migrate(table):
     schema.expand()
     schema.migrate()
     with table.begin() as connection:
-        sql = connection.scalar(sa.text("SELECT sql FROM sqlite_master WHERE name = 'bsc_people_names_upd_old'"))
-        connection.exec_driver_sql("DROP TRIGGER bsc_people_names_upd_old")
+        sql = connection.scalar(sa.text("SELECT sql FROM sqlite_master WHERE name = 'bsc_f0_people_names_upd_old'"))
+        connection.exec_driver_sql("DROP TRIGGER bsc_f0_people_names_upd_old")
         connection.exec_driver_sql("UPDATE people SET fullname = 'Silent Write' WHERE id = '05'")
         connection.exec_driver_sql(sql)
     for phase in (schema.contract, schema.verify):
@@ -298,7 +311,6 @@ def test_an_interrupted_rollback_must_be_finished_first(table):
         ("CREATE TABLE people (id integer PRIMARY KEY, nick text, alias text)", "already has a column alias"),
         ("CREATE TABLE people (id integer, nick text)", "has no primary key"),
         ("CREATE TABLE people (nick text PRIMARY KEY)", "part of the primary key"),
-        ("CREATE TABLE people (id integer PRIMARY KEY, nick text NOT NULL)", "NOT NULL without a default"),
         ("CREATE TABLE people (id integer PRIMARY KEY, nick text UNIQUE)", "unique constraint"),
         ("CREATE TABLE people (id integer PRIMARY KEY, nick text CHECK (length(nick) < 9))", "check constraint"),
         ("CREATE TABLE people (id integer PRIMARY KEY, nick integer REFERENCES people (id))", "foreign key"),
@@ -333,12 +345,12 @@ def test_a_failure_is_kept_with_the_change_and_tells_no_value(table):
     schema.expand()
     with pytest.raises(NotSynced):
         schema.contract()
-    drop_trigger(table, "bsc_people_names_ins_old")
+    drop_trigger(table, "bsc_f0_people_names_ins_old")
     with pytest.raises(TriggersMissing):
         schema.migrate()
     with table.begin() as connection:
         kept = connection.exec_driver_sql("SELECT last_error, lease_owner FROM bascule_change").one()
-    assert "bsc_people_names_ins_old" in kept.last_error
+    assert "bsc_f0_people_names_ins_old" in kept.last_error
     assert kept.lease_owner is None
 
 

@@ -2,13 +2,13 @@
 
 import sqlalchemy as sa
 
-from bascule.schema.databases.base import Column, Database, Pace, Step
+from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger
 from bascule.schema.databases.mariadb import MariaDB
 from bascule.schema.databases.postgresql import PostgreSQL
 from bascule.schema.databases.sqlite import SQLite
 from bascule.schema.refusals import UnsupportedDatabase
 
-__all__ = ["Column", "Database", "Pace", "Step", "database_of"]
+__all__ = ["Column", "Constraint", "Database", "Impact", "Pace", "Step", "Trigger", "database_of"]
 
 _BY_NAME: dict[str, type[Database]] = {"sqlite": SQLite, "postgresql": PostgreSQL, "mariadb": MariaDB}
 

@@ -1,0 +1,61 @@
+"""What each kind of change does to a database, chosen in one table."""
+
+from typing import Any
+
+from bascule.schema.changes import (
+    AddCheck,
+    AddColumn,
+    AddForeignKey,
+    AddIndex,
+    AddTable,
+    AddUnique,
+    Change,
+    DropCheck,
+    DropColumn,
+    DropForeignKey,
+    DropIndex,
+    DropNotNull,
+    DropTable,
+    DropUnique,
+    Merge,
+    Rename,
+    Retype,
+    SetNotNull,
+    Split,
+)
+from bascule.schema.databases import Database
+from bascule.schema.derive.base import Derivation, Fence, Known, SomeDerivation
+from bascule.schema.derive.columns import AddColumnDerivation, DropColumnDerivation
+from bascule.schema.derive.constraints import AddConstraintDerivation, DropConstraintDerivation
+from bascule.schema.derive.indexes import AddIndexDerivation, DropIndexDerivation
+from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivation
+from bascule.schema.derive.synced import SyncedDerivation
+from bascule.schema.derive.tables import AddTableDerivation, DropTableDerivation
+
+__all__ = ["Derivation", "Fence", "Known", "SomeDerivation", "derive"]
+
+_BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its own kind
+    AddCheck: AddConstraintDerivation,
+    AddColumn: AddColumnDerivation,
+    AddForeignKey: AddConstraintDerivation,
+    AddIndex: AddIndexDerivation,
+    AddTable: AddTableDerivation,
+    AddUnique: AddConstraintDerivation,
+    DropCheck: DropConstraintDerivation,
+    DropColumn: DropColumnDerivation,
+    DropForeignKey: DropConstraintDerivation,
+    DropIndex: DropIndexDerivation,
+    DropNotNull: DropNotNullDerivation,
+    DropTable: DropTableDerivation,
+    DropUnique: DropConstraintDerivation,
+    Merge: SyncedDerivation,
+    Rename: SyncedDerivation,
+    Retype: SyncedDerivation,
+    SetNotNull: SetNotNullDerivation,
+    Split: SyncedDerivation,
+}
+
+
+def derive(change: Change, database: Database, known: Known) -> SomeDerivation:
+    """Return what a change does to a database."""
+    return _BY_KIND[type(change)](change, database, known)
