@@ -18,10 +18,15 @@ Key = tuple[Any, ...]  # Any: whatever the driver returns for a key column
 
 @dataclass(frozen=True, slots=True)
 class Keyset:
-    """A table by its primary key. Values pass through untyped, exactly as the driver gave them."""
+    """A table by its primary key. Values pass through untyped, exactly as the driver gave them.
+
+    `row_values` says that the database finds `(a, b) > (1, 2)` by an index on both columns; the other spelling makes
+    it read every row of `a = 1` again and again, except where the planner takes the ORs apart itself.
+    """
 
     table: str
     key: tuple[str, ...]
+    row_values: bool = False
 
     @property
     def source(self) -> sa.TableClause:
@@ -32,12 +37,16 @@ class Keyset:
         """Say that a row comes after the key; every row does when there is none."""
         if key is None:
             return sa.true()
+        if len(key) == 1 or self.row_values:
+            return self._whole > _row(key)
         # The bound on the first column is implied, but lets the planner start in the middle of the index.
         bound = _column(self.key[0]) >= _raw(key[0])
         return sa.and_(bound, sa.or_(*(self._level(key, depth) for depth in range(len(key)))))
 
     def up_to(self, key: Key) -> sa.ColumnElement[bool]:
         """Say that a row comes before the key or is it."""
+        if len(key) == 1 or self.row_values:
+            return self._whole <= _row(key)
         equal = sa.and_(*(_column(name) == _raw(value) for name, value in zip(self.key, key, strict=True)))
         bound = _column(self.key[0]) <= _raw(key[0])
         levels = (self._level(key, depth, before=True) for depth in range(len(key)))
@@ -53,6 +62,18 @@ class Keyset:
         query = sa.select(*columns).select_from(self.source).where(self.after(low)).order_by(*columns).limit(rows)
         return [tuple(row) for row in connection.execute(query)]
 
+    def nth_after(self, connection: sa.Connection, low: Key | None, nth: int) -> Key | None:
+        """Return the key of the n-th row after `low`; nothing when there are fewer."""
+        columns = [_column(name) for name in self.key]
+        query = sa.select(*columns).select_from(self.source).where(self.after(low)).order_by(*columns)
+        row = connection.execute(query.limit(1).offset(nth - 1)).one_or_none()
+        return None if row is None else tuple(row)
+
+    @property
+    def _whole(self) -> sa.ColumnElement[Any]:
+        columns = [_column(name) for name in self.key]
+        return columns[0] if len(columns) == 1 else sa.tuple_(*columns)
+
     def _level(self, key: Key, depth: int, *, before: bool = False) -> sa.ColumnElement[bool]:
         equal = [_column(name) == _raw(value) for name, value in zip(self.key[:depth], key[:depth], strict=True)]
         column, value = _column(self.key[depth]), _raw(key[depth])
@@ -66,6 +87,11 @@ def _column(name: str) -> sa.ColumnClause[Any]:
 def _raw(value: object) -> sa.BindParameter[Any]:
     """Bind without a type: a cast around the value would keep the database from using the key's index."""
     return sa.bindparam(None, value, type_=sa.types.NullType(), unique=True)
+
+
+def _row(key: Key) -> sa.ColumnElement[Any]:
+    values = [_raw(value) for value in key]
+    return values[0] if len(values) == 1 else sa.tuple_(*values)
 
 
 def encode(key: Key) -> str:

@@ -10,7 +10,8 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from bascule.schema.databases import Database, Pace, database_of
+from bascule.schema.databases import Database, database_of
+from bascule.schema.pace import Pace, PaceName
 from bascule.schema.refusals import DatabaseUnreachable, LockNotGranted, StatementFailed
 
 __all__ = ["Retry", "Session"]
@@ -42,7 +43,7 @@ class Session:
 
     @classmethod
     @contextmanager
-    def open(cls, engine: sa.Engine, retry: Retry, pace: Pace | None = None) -> Iterator["Session"]:
+    def open(cls, engine: sa.Engine, retry: Retry, pace: Pace | PaceName | None = None) -> Iterator["Session"]:
         """Connect, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
         try:
             connection = engine.connect()
@@ -54,7 +55,8 @@ class Session:
             if database.isolation is not None:
                 connection.execution_options(isolation_level=database.isolation)
             connection.detach()
-            session = cls(engine, connection, database, retry, pace or database.pace)
+            pace = pace if isinstance(pace, Pace) else database.paces[pace or "fast"]
+            session = cls(engine, connection, database, retry, pace)
             session.read("tell its version", database.check_version)
             yield session
 

@@ -9,6 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from bascule.schema.changes import ColumnType, Split
+from bascule.schema.keyset import Keyset
+from bascule.schema.pace import Pace, PaceName
+from bascule.schema.routes import Keys, Route
 from bascule.schema.rule import Rule
 
 __all__ = ["Column", "Constraint", "Database", "Impact", "Pace", "Step", "Trigger", "always"]
@@ -24,15 +27,6 @@ class Column:
     type: str
     charset: str | None = None
     collation: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a backfill goes: seconds per batch, rows of the first batch, and the share of the time it may work."""
-
-    batch_s: float
-    first_rows: int
-    duty: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +104,8 @@ class Database(ABC):
     name: ClassVar[str]
     transactional_ddl: ClassVar[bool]
     isolation: ClassVar[str | None]
-    pace: ClassVar[Pace]
+    row_values: ClassVar[bool] = True  # whether an index serves `(a, b) > (1, 2)`
+    paces: ClassVar[Mapping[PaceName, Pace]]
     now: ClassVar[str]  # SQL for seconds since the epoch, by the database's own clock
     instant: ClassVar[Impact]  # of DDL that only changes the catalog
     relaxes_before_triggers: ClassVar[bool] = False  # its triggers come too late to fill a NOT NULL column
@@ -190,6 +185,18 @@ class Database(ABC):
     @abstractmethod
     def size(self, connection: sa.Connection, table: str) -> tuple[int, int]:
         """Return about how many rows the table has, and its bytes, without counting."""
+
+    def set_lazy_commits(self, connection: sa.Connection, *, on: bool) -> None:
+        """Let a commit of this session return before it is on disk, or no longer.
+
+        A batch is lost together with its cursor, so no crash of the database can leave one without the other.
+        """
+        del connection, on
+
+    def route(self, connection: sa.Connection, keyset: Keyset) -> Route:
+        """Return the fastest way along a table; it need not meet every row, since a scan along the key follows."""
+        del connection
+        return Keys(keyset)
 
     def wants_fallback(self, error: DBAPIError) -> bool:
         """Whether a step's first form is not possible on this table, and its second should be tried."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -32,8 +33,13 @@ class MariaDB(Database):
 
     name = "mariadb"
     transactional_ddl = False
+    row_values = False
     isolation = "READ COMMITTED"  # REPEATABLE READ would lock gaps, and so other writers' inserts, during a batch
-    pace = Pace(batch_s=0.05, first_rows=500, duty=1.0)
+    paces: ClassVar = {
+        "fast": Pace(batch_s=0.05, first_rows=500, duty=1.0, most_rows=20_000),
+        "gentle": Pace(batch_s=0.02, first_rows=200, duty=0.25),
+        "off-hours": Pace(batch_s=0.5, first_rows=5_000, duty=1.0, most_rows=20_000),
+    }
     now = "CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)"
     instant = Impact("metadata lock", "everybody")
 

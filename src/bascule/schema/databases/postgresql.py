@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger, always
+from bascule.schema.keyset import Keyset
 from bascule.schema.refusals import UnsupportedDatabase
+from bascule.schema.routes import Keys, Pages, Route
 
 __all__ = ["PostgreSQL"]
 
+_ROWS_PER_PAGE = 50.0  # until the table was vacuumed or analysed once
 _LOCK_TROUBLE = {"55P03", "40P01", "40001"}  # lock not available, deadlock, serialization failure
 _ADDING_CONSTRAINT = Impact("SHARE ROW EXCLUSIVE", "writers")
 _VALIDATING = Impact("SHARE UPDATE EXCLUSIVE", "nobody", "scan")
@@ -23,7 +27,11 @@ class PostgreSQL(Database):
     name = "postgresql"
     transactional_ddl = True
     isolation = "READ COMMITTED"
-    pace = Pace(batch_s=0.05, first_rows=500, duty=1.0)
+    paces: ClassVar = {
+        "fast": Pace(batch_s=0.05, first_rows=500, duty=1.0, most_rows=20_000),
+        "gentle": Pace(batch_s=0.02, first_rows=200, duty=0.25),
+        "off-hours": Pace(batch_s=0.5, first_rows=5_000, duty=1.0, most_rows=100_000),
+    }
     now = "extract(epoch FROM clock_timestamp())::double precision"
     instant = Impact("ACCESS EXCLUSIVE", "everybody")
 
@@ -84,6 +92,23 @@ class PostgreSQL(Database):
             return int(row[0]), int(row[1])
         some = sa.select(sa.literal_column("1")).select_from(sa.table(table)).limit(100_000).subquery()
         return int(connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0), int(row[1])
+
+    def set_lazy_commits(self, connection: sa.Connection, *, on: bool) -> None:
+        """Set it; the next commit that does wait for the disk takes the earlier ones along."""
+        connection.exec_driver_sql("SET synchronous_commit = off" if on else "RESET synchronous_commit")
+
+    def route(self, connection: sa.Connection, keyset: Keyset) -> Route:
+        """Return the pages, where the server finds ranges of them (14) and the table is one heap by itself."""
+        query = sa.text(
+            "SELECT current_setting('server_version_num')::int >= 140000 AND relkind = 'r' AND NOT relhassubclass "
+            "AND amname = 'heap' AS walks, relpages, reltuples FROM pg_class JOIN pg_am ON pg_am.oid = relam "
+            "WHERE pg_class.oid = to_regclass(:table)"
+        )
+        found = connection.execute(query, {"table": self.quote(keyset.table)}).one_or_none()
+        if found is None or not found.walks:
+            return Keys(keyset)
+        known = found.relpages > 0 and found.reltuples > 0
+        return Pages(self.quote(keyset.table), found.reltuples / found.relpages if known else _ROWS_PER_PAGE)
 
     def create_index(self, table: str, name: str, columns: Sequence[str], *, unique: bool = False) -> Step:
         """Create an index without blocking writers; what a killed build left is dropped first."""

@@ -2,17 +2,22 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger, always
 from bascule.schema.databases.sqlite_table import TableText
+from bascule.schema.keyset import Keyset
 from bascule.schema.refusals import UnsupportedDatabase
+from bascule.schema.routes import Keys, Route, RowIds
 
 __all__ = ["SQLite"]
 
 _BUSY_TIMEOUT_MS = 1_000
+_EARLY_PAGES = 200
 _TRIPWIRES = "bascule_tripwire"
 
 
@@ -22,7 +27,11 @@ class SQLite(Database):
     name = "sqlite"
     transactional_ddl = True
     isolation = None
-    pace = Pace(batch_s=0.02, first_rows=200, duty=0.5)
+    paces: ClassVar = {
+        "fast": Pace(batch_s=0.01, first_rows=200, duty=0.5),
+        "gentle": Pace(batch_s=0.005, first_rows=100, duty=0.25),
+        "off-hours": Pace(batch_s=0.1, first_rows=1_000, duty=0.9, most_rows=50_000),
+    }
     now = "(julianday('now') - 2440587.5) * 86400.0"
     instant = Impact("the write lock", "writers")
     relaxes_before_triggers = True
@@ -78,6 +87,28 @@ class SQLite(Database):
         rows = connection.scalar(sa.select(sa.func.count()).select_from(sa.table(table)))
         pages = connection.execute(sa.text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"))
         return int(rows or 0), int(pages.scalar_one())
+
+    def set_lazy_commits(self, connection: sa.Connection, *, on: bool) -> None:
+        """Flush at checkpoints only (in WAL mode), and make those early: whoever commits the thousandth page pays."""
+        driver = connection.connection.dbapi_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 # other drivers are refused in `of`
+        if driver.in_transaction:
+            driver.execute("COMMIT")  # the level cannot be changed inside a transaction
+        if driver.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            driver.execute(f"PRAGMA synchronous = {'NORMAL' if on else 'FULL'}")
+            driver.execute(f"PRAGMA wal_autocheckpoint = {_EARLY_PAGES if on else 1_000}")
+
+    def route(self, connection: sa.Connection, keyset: Keyset) -> Route:
+        """Return the row ids, where the table has them under a name of their own and its key is another."""
+        columns = self.columns(connection, keyset.table)
+        query = sa.text("SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = :name")
+        if sqlite3.sqlite_version_info < (3, 37) or connection.scalar(query, {"name": keyset.table}) != 0:
+            return Keys(keyset)
+        if [columns[name].type.upper() for name in keyset.key] == ["INTEGER"]:
+            return Keys(keyset)  # which is the row id
+        names = {name.lower() for name in columns}
+        free = [name for name in ("rowid", "_rowid_", "oid") if name not in names]
+        return RowIds(replace(keyset, key=(free[0],)), keyset.key) if free else Keys(keyset)
 
     def create_trigger(self, trigger: Trigger, key: Sequence[str], others: Mapping[str, str]) -> tuple[str, ...]:
         """Return an AFTER trigger that updates the row just written, found by its primary key.
