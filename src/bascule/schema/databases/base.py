@@ -89,13 +89,17 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """A constraint by name, with its SQL as in a table definition; of a check, also its SQL over the row written."""
+    """A constraint by name, with its SQL as in a table definition; of a check, also its SQL over the row written.
+
+    `owns_index` when an index that the database makes for it is to go with it.
+    """
 
     table: str
     name: str
     definition: str
     breaks_new: str = ""
     refers_to: str = ""
+    owns_index: bool = False
 
 
 class Database(ABC):

@@ -235,7 +235,7 @@ class MariaDB(Database):
             )
         ]
         if constraint.refers_to:
-            return steps
+            return [*steps, self.drop_index(constraint.table, constraint.name)] if constraint.owns_index else steps
         names = [self._guard(constraint, event).name for event in ("insert", "update")]
         del connection
         return [*steps, *(self.untrigger_step(constraint.table, name) for name in names)]

@@ -69,7 +69,10 @@ class PostgreSQL(Database):
 
     def triggers(self, connection: sa.Connection, table: str) -> dict[str, str]:
         """Return the names of the table's triggers that are enabled for ordinary sessions."""
-        query = sa.text("SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table) AND tgenabled IN ('O', 'A')")
+        query = sa.text(
+            "SELECT tgname FROM pg_trigger WHERE tgrelid = to_regclass(:table) AND tgenabled IN ('O', 'A') "
+            "AND NOT tgisinternal"
+        )
         return dict.fromkeys(connection.scalars(query, {"table": self.quote(table)}), "")
 
     def indexes(self, connection: sa.Connection, table: str) -> set[str]:

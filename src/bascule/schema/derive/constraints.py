@@ -59,6 +59,7 @@ class _ForeignKeyKind:
             f"FOREIGN KEY ({database.quote_all(change.columns)}) REFERENCES {database.quote(change.refers_to)} "
             f"({database.quote_all(change.refers_columns)}) ON DELETE {change.on_delete}",
             refers_to=change.refers_to,
+            owns_index=isinstance(change, AddForeignKey),
         )
 
     def spec(self) -> dict[str, object]:
