@@ -161,10 +161,11 @@ class SchemaEngine:
                     raise NotSynced(row.id, row.phase)
             for change in self.changes:
                 with self._run(session, change) as run:
-                    if self._is_left_over(rows[change.id]):
+                    run.contract()
+            for change in self.changes:  # last, since triggers of later changes may have read what goes here
+                if self._is_left_over(rows[change.id]):
+                    with self._run(session, change) as run:
                         run.purge()
-                    else:
-                        run.contract()
         return self.status()
 
     def purge(self) -> tuple[ChangeStatus, ...]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,6 +31,7 @@ from bascule.schema.refusals import (
     SameReleaseAlive,
     SpecChanged,
     StaleRows,
+    StillBuiltUpon,
     TriggersMissing,
 )
 from bascule.schema.rows import Prefer, RowWork
@@ -187,6 +189,7 @@ class PhaseRun:
         if row.phase not in (Phase.CONTRACTED, Phase.PURGING):
             raise NotContracted(self.change.id, row.phase)
         self.fleet.require_no_older()
+        self.session.read("read the changes", self._refuse_chained)
         self._steps(
             self._derived(row).purge,
             first=lambda c: self.lease.write(c, phase=Phase.PURGING),
@@ -233,6 +236,7 @@ class PhaseRun:
             self.restore(listener)
             row = self._row()
         self.fleet.require_none_of_ours()
+        self.session.read("read the changes", self._refuse_chained)
         derived = self._derived(row)
         if row.phase in Phase.WITH_TRIGGERS and not accept_loss and (rows := derived.rows()) is not None:
             lost = count_stale(self.lease, rows, self._walk(derived, Listener()), only_written=True)
@@ -311,7 +315,10 @@ class PhaseRun:
         if not table.columns and not plain.makes_table:
             raise BadChange(self.change.id, f"there is no table {self.change.table}")
         plain.check(connection, table)
-        spec = plain.spec()
+        spec, chain = plain.spec(), self._chain(connection)
+        remembered = {**plain.remember(table), "before": chain["before"], "goes_on_from": chain["goes_on_from"]}
+        known = derive(self.change, database, Known(chain["depth"], remembered))
+        remembered["seen_before"] = known.seen_before()
         self.lease.write(
             connection,
             phase=Phase.EXPANDING,
@@ -324,31 +331,43 @@ class PhaseRun:
             rows_stale=0,
             cursor=None,
             last_error=None,
-            depth=self._depth(connection),
-            remembered=json.dumps(plain.remember(table)),
+            depth=chain["depth"],
+            remembered=json.dumps(remembered),
             fence=None,
             tripwire=None,
         )
 
-    def _depth(self, connection: sa.Connection) -> int:
-        """Return the change's place in a chain: one more than that of a live change whose new columns are its old."""
+    def _chain(self, connection: sa.Connection) -> dict[str, Any]:
+        """Return what the change must know of live changes whose new columns are its old ones.
+
+        Its depth is one more than theirs; `before` is what those columns were before a write of a row that they may
+        not have filled yet; `goes_on_from` names them, so that they are not purged from under its triggers.
+        """
+        chain: dict[str, Any] = {"depth": 0, "before": {}, "goes_on_from": []}
         if not isinstance(self.change, Synced):
-            return 0
+            return chain
         split = self.change.as_split()
-        live = sa.select(CHANGES.c.id, CHANGES.c.spec_json, CHANGES.c.depth).where(
-            CHANGES.c.table_name == split.table, CHANGES.c.phase.in_(Phase.WITH_TRIGGERS), CHANGES.c.id != split.id
-        )
-        depth = 0
-        for other in connection.execute(live):
-            if set(json.loads(other.spec_json).get("new", ())) & set(split.old):
-                if other.depth is None:
-                    raise BadChange(
-                        split.id, f"change {other.id}, whose columns it goes on from, must be contracted first"
-                    )
-                depth = max(depth, other.depth + 1)
-        if depth >= LONGEST_CHAIN:
-            raise BadChange(split.id, f"it goes on from {depth} changes that are not contracted; contract them first")
-        return depth
+        for other in _live(connection, split.table):
+            spec, known = json.loads(other.spec_json), json.loads(other.remembered or "{}")
+            shared = set(spec.get("new", ())) & set(split.old)
+            if other.id == split.id or not shared:
+                continue
+            if other.depth is None:
+                why = f"change {other.id}, whose columns it goes on from, must be contracted first"
+                raise BadChange(split.id, why)
+            chain["depth"] = max(chain["depth"], other.depth + 1)
+            chain["goes_on_from"].append(other.id)
+            seen = known.get("seen_before", {})
+            chain["before"] |= {name: seen[name] for name in shared if name in seen}
+        if chain["depth"] >= LONGEST_CHAIN:
+            raise BadChange(split.id, f"it goes on from {chain['depth']} changes in a row; contract them first")
+        return chain
+
+    def _refuse_chained(self, connection: sa.Connection) -> None:
+        """Raise StillBuiltUpon while triggers of another change read what this one would remove."""
+        for other in _live(connection, self.change.table):
+            if self.change.id in json.loads(other.remembered or "{}").get("goes_on_from", ()):
+                raise StillBuiltUpon(self.change.id, other.id, other.phase)
 
     def _begin_backfill(self, connection: sa.Connection) -> None:
         total = count_rows(connection, self.change.table)
@@ -406,3 +425,10 @@ class PhaseRun:
     def _require_triggers(self, row: ChangeRow, connection: sa.Connection | None = None) -> None:
         if missing := self._missing_triggers(row, connection):
             raise TriggersMissing(self.change.id, missing)
+
+
+def _live(connection: sa.Connection, table: str) -> Sequence[Any]:  # Any: rows of a few columns
+    """Return the changes of a table whose triggers are there."""
+    columns = (CHANGES.c.id, CHANGES.c.phase, CHANGES.c.spec_json, CHANGES.c.depth, CHANGES.c.remembered)
+    live = CHANGES.c.phase.in_((Phase.EXPANDING, *Phase.WITH_TRIGGERS, Phase.RESTORING))
+    return connection.execute(sa.select(*columns).where(CHANGES.c.table_name == table, live)).all()

@@ -29,6 +29,7 @@ __all__ = [
     "SpecChanged",
     "StaleRows",
     "StatementFailed",
+    "StillBuiltUpon",
     "Stopped",
     "TriggersMissing",
     "UnsupportedDatabase",
@@ -179,6 +180,18 @@ class NotContracted(SchemaError):
     def __init__(self, change: str, phase: str) -> None:
         self.change, self.phase = change, phase
         super().__init__(f"change {change} is {phase}, and must be contracted before purge", next_command="contract")
+
+
+class StillBuiltUpon(SchemaError):
+    """Triggers of a later change read the columns that would be removed."""
+
+    def __init__(self, change: str, by: str, phase: str) -> None:
+        self.change, self.by, self.phase = change, by, phase
+        super().__init__(
+            f"change {change} cannot be removed while {by}, which goes on from its columns, is {phase}; "
+            "contract that one first, or roll it back",
+            next_command="status",
+        )
 
 
 class TriggersMissing(SchemaError):

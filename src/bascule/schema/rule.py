@@ -15,7 +15,7 @@ A row whose new columns are all NULL was never filled ("virgin"); hence new colu
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bascule.schema.changes import Split
 
@@ -27,12 +27,15 @@ class Rule:
     """One change in one database's SQL. A row is named by its prefix: `NEW.`, `OLD.`, or nothing in a plain query.
 
     `quote` quotes a column name; `differs` compares two values so that NULL equals NULL and case and blanks count.
+    `before` is SQL for old columns as they were before a write, where these are the new ones of another change that
+    may not have filled the row yet.
     """
 
     split: Split
     database: str
     quote: Callable[[str], str]
     differs: Callable[[str, str], str]
+    before: Mapping[str, str] = field(default_factory=dict)
 
     def columns(self, names: Iterable[str], row: str) -> dict[str, str]:
         """Return the SQL for each of these columns of a row."""
@@ -74,40 +77,56 @@ class Rule:
         back = {name: f"({self.split.fill(name, self.database, old=there, new={})})" for name in self.split.new}
         return self._some_differ(self.columns(self.split.new, row), back)
 
-    def condition(self, event: str) -> str:
-        """Say when the trigger of this event acts."""
-        forward, backward = self.differs_forward("NEW."), self.differs_backward("NEW.")
-        new_changed, old_changed = self._changed(self.split.new), self._changed(self.split.old)
+    def condition(self, event: str, row: str = "NEW.") -> str:
+        """Say when the trigger of this event acts, given the row written (or, unprefixed, as it stands by now)."""
+        forward, backward = self.differs_forward(row), self.differs_backward(row)
+        new_changed, old_changed = self._changed(self.split.new, row), self._changed(self.split.old, row)
         return {
-            "ins_old": _all((self.virgin("NEW."), forward)),
-            "ins_new": _all((self.new_set("NEW."), forward, backward)),
+            "ins_old": _all((self.virgin(row), forward)),
+            "ins_new": _all((self.new_set(row), forward, backward)),
             "upd_new": _all((new_changed, forward, _any((backward, self.virgin("OLD."))))),
             "upd_old": _all((old_changed, f"NOT {new_changed}", forward, backward)),
         }[event]
 
-    def action(self, event: str) -> dict[str, str]:
+    def action(self, event: str, row: str = "NEW.") -> dict[str, str]:
         """Return what the trigger of this event puts into which column of the written row.
 
         The order matters where a database assigns one by one: fills come before the values that read them.
         """
         if event in ("ins_old", "upd_old"):
-            return self.new_from_old("NEW.")
+            return self.new_from_old(row)
         if event == "ins_new":
-            return self.old_from_new("NEW.")
-        filled = self.filled()
+            return self.old_from_new(row)
+        filled = self.filled(row)
         return {**filled, **self.old_from_new(values=filled)}
 
-    def filled(self) -> dict[str, str]:
+    def filled(self, row: str = "NEW.") -> dict[str, str]:
         """Return each new column as written or, where NULL in a row that was never filled, from the row before."""
-        before, virgin = self.new_from_old("OLD."), self.virgin("OLD.")
+        virgin = self.virgin("OLD.")
+        old = {**self.columns(self.split.old, "OLD."), **self.before}
         return {
-            name: f"coalesce({column}, CASE WHEN {virgin} THEN {before[name]} END)"
-            for name, column in self.columns(self.split.new, "NEW.").items()
+            name: f"coalesce({column}, CASE WHEN {virgin} THEN {self._forward(name, old)} END)"
+            for name, column in self.columns(self.split.new, row).items()
         }
 
-    def _changed(self, names: Iterable[str]) -> str:
+    def seen_before(self) -> dict[str, str]:
+        """Return what each new column would have been before the write, had the row been filled by then.
+
+        A change that goes on from this one's columns has this for its `before`.
+        """
+        virgin = self.virgin("OLD.")
+        old = {**self.columns(self.split.old, "OLD."), **self.before}
+        return {
+            name: f"(CASE WHEN {virgin} THEN {self._forward(name, old)} ELSE {column} END)"
+            for name, column in self.columns(self.split.new, "OLD.").items()
+        }
+
+    def _forward(self, name: str, old: Mapping[str, str]) -> str:
+        return f"({self.split.fill(name, self.database, old=old, new={})})"
+
+    def _changed(self, names: Iterable[str], row: str) -> str:
         names = tuple(names)
-        return self._some_differ(self.columns(names, "NEW."), self.columns(names, "OLD."))
+        return self._some_differ(self.columns(names, row), self.columns(names, "OLD."))
 
     def _some_differ(self, left: Mapping[str, str], right: Mapping[str, str]) -> str:
         return _any(self.differs(left[name], right[name]) for name in left)

@@ -71,8 +71,10 @@ class Step:
 class Trigger:
     """A trigger on one row's insert or update, in words that every database can put into its own.
 
-    `when` is SQL over `NEW.` and `OLD.`; then each column in `sets` is given its value, in this order. `written` are
-    the columns whose update can make it act. `counts` names a tripwire to move, `refuses` a message to fail with
+    `when` is SQL over `NEW.` and `OLD.`; then each column in `sets` is given its value, in this order. `when_now` and
+    `sets_now` say the same over the row as it stands in the table, for triggers that come after the write: of several,
+    each sees what was written, and not what the others have made of it since. `written` are the columns whose update
+    can make it act. `counts` names a tripwire to move, `refuses` a message to fail with
     instead of setting anything. `gated` spares a backfill's own writes where the database can tell them.
     """
 
@@ -81,6 +83,8 @@ class Trigger:
     event: Literal["insert", "update"]
     when: str
     sets: Mapping[str, str] = field(default_factory=dict)
+    when_now: str = ""
+    sets_now: Mapping[str, str] = field(default_factory=dict)
     written: tuple[str, ...] = ()
     counts: str = ""
     refuses: str = ""
@@ -143,9 +147,9 @@ class Database(ABC):
         """Return the DDL text of a type."""
         return column_type.compile(dialect=self.dialect)
 
-    def rule(self, split: Split) -> Rule:
-        """Return the sync rule of a change in this database's SQL."""
-        return Rule(split, self.name, self.quote, self.differs)
+    def rule(self, split: Split, before: Mapping[str, str] | None = None) -> Rule:
+        """Return the sync rule of a change in this database's SQL; see Rule for `before`."""
+        return Rule(split, self.name, self.quote, self.differs, before or {})
 
     @abstractmethod
     def begin(self, connection: sa.Connection, *, writes: bool) -> None:

@@ -126,9 +126,9 @@ class SQLite(Database):
             body += f"UPDATE {_TRIPWIRES} SET moved = moved + 1 WHERE name = {self.literal(trigger.counts)}; "  # noqa: S608
         if trigger.refuses:
             body += f"SELECT RAISE(ABORT, {self.literal(trigger.refuses)});"
-        if trigger.sets:
-            sets = ", ".join(f"{self.quote(column)} = {sql}" for column, sql in trigger.sets.items())
-            body += f"UPDATE {table} SET {sets} WHERE {row};"  # noqa: S608 # quoted names, the author's SQL
+        if trigger.sets_now:
+            sets = ", ".join(f"{self.quote(column)} = {sql}" for column, sql in trigger.sets_now.items())
+            body += f"UPDATE {table} SET {sets} WHERE {row} AND {trigger.when_now};"  # noqa: S608 # quoted names, the author's SQL
         when = "BEFORE" if trigger.refuses else "AFTER"
         sql = (
             f"CREATE TRIGGER {self.quote(trigger.name)} {when} {what} ON {table} "

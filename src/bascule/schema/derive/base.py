@@ -62,6 +62,10 @@ class Derivation(ABC, Generic[C]):
         del table
         return {}
 
+    def seen_before(self) -> dict[str, str]:
+        """Return SQL over `OLD.` for each new column as it would be had the row been filled; see Rule."""
+        return {}
+
     def expand(self, connection: sa.Connection, table: Table) -> list[Step]:
         """Return what both releases can live with, and what keeps them in step."""
         del connection, table

@@ -102,6 +102,8 @@ class AddColumnDerivation(Derivation[AddColumn]):
             event="insert",
             when=f"(NEW.{self.database.quote(column)} IS NULL)",
             sets={column: self._value("NEW.")},
+            when_now=f"({self.database.quote(column)} IS NULL)",
+            sets_now={column: self._value("")},
         )
 
 

@@ -83,6 +83,8 @@ class SetNotNullDerivation(Derivation[SetNotNull]):
                 event="insert" if event == "insert" else "update",
                 when=f"(NEW.{self.database.quote(column)} IS NULL)",
                 sets={column: self._value("NEW.")},
+                when_now=f"({self.database.quote(column)} IS NULL)",
+                sets_now={column: self._value("")},
                 written=(column,) if event == "update" else (),
             )
             for event in ("insert", "update")

@@ -31,7 +31,7 @@ class SyncedDerivation(Derivation[Synced]):
     @property
     def rule(self) -> Rule:
         """The rule of its triggers."""
-        return self.database.rule(self.split)
+        return self.database.rule(self.split, (self.known.before or {}).get("before"))
 
     def spec(self) -> dict[str, object]:
         """Return columns with their types and expressions."""
@@ -65,6 +65,10 @@ class SyncedDerivation(Derivation[Synced]):
         return {
             "old": {name: [table.columns[name].nullable, table.columns[name].has_default] for name in self.split.old}
         }
+
+    def seen_before(self) -> dict[str, str]:
+        """Return what the rule says."""
+        return self.rule.seen_before()
 
     def expand(self, connection: sa.Connection, table: Table) -> list[Step]:
         """Return new columns, then triggers, then indexes. On SQLite, new writers must be able to omit old columns."""
@@ -178,7 +182,7 @@ class SyncedDerivation(Derivation[Synced]):
     def _trigger(self, event: str, fence: Fence | None = None) -> Trigger:
         """Return a sync trigger; with a fence, that of old-shape writes."""
         rule, split = self.rule, self.split
-        sets = {} if fence == "refuse" else rule.action(event)
+        acts = fence != "refuse"
         what = f"{', '.join(split.old)} of {split.table}"
         refusal = f"{split.id}: {what} was written in the old shape, which is fenced off"
         return Trigger(
@@ -186,7 +190,9 @@ class SyncedDerivation(Derivation[Synced]):
             table=split.table,
             event="insert" if event.startswith("ins") else "update",
             when=rule.condition(event),
-            sets=sets,
+            sets=rule.action(event) if acts else {},
+            when_now=rule.condition(event, ""),
+            sets_now=rule.action(event, "") if acts else {},
             written=tuple(split.new if event == "upd_new" else split.old) if event.startswith("upd") else (),
             counts=self.tripwire() if fence == "count" else "",
             refuses=refusal if fence == "refuse" else "",
