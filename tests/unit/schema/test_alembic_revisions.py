@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from support.alembic_project import Project
 
 from bascule.errors import SchemaError
-from bascule.schema import AddColumn, Retype, SchemaEngine
+from bascule.schema import AddColumn, Options, Retype, SchemaEngine
 from bascule.schema.alembic import (
     BadRevision,
     ScriptsUnreadable,
@@ -203,7 +203,8 @@ def test_nobody_gets_past_what_is_undecided_by_another_way(db):
 
 
 def run(project, *arguments, url=None, **how):
-    cli = alembic_cli(project.ini, url, release="2027.1", live_older=nobody, live_same=nobody, **how)
+    hasty = Options(watch_s=0)
+    cli = alembic_cli(project.ini, url, release="2027.1", live_older=nobody, live_same=nobody, options=hasty, **how)
     return CliRunner().invoke(cli, list(arguments), prog_name="accounts-db-manage")
 
 
