@@ -45,6 +45,8 @@ class Session:
     @contextmanager
     def open(cls, engine: sa.Engine, retry: Retry, pace: Pace | PaceName | None = None) -> Iterator["Session"]:
         """Connect, and close at the end. Raises DatabaseUnreachable, UnsupportedDatabase."""
+        engine = engine.execution_options()  # a copy with the same pool, so that its owner's setting stays as it is
+        engine.hide_parameters = True  # keys and rows go through here: into no log, and into no error's text
         try:
             connection = engine.connect()
         except DBAPIError as error:
