@@ -8,7 +8,9 @@ from bascule.schema.changes import (
     AddIndex,
     AddTable,
     AddUnique,
+    Blocked,
     Change,
+    DataMigration,
     DropCheck,
     DropColumn,
     DropForeignKey,
@@ -21,6 +23,8 @@ from bascule.schema.changes import (
     Retype,
     SetNotNull,
     Split,
+    Stale,
+    data_migration,
     trigger_names,
 )
 from bascule.schema.cli import schema_cli
@@ -35,7 +39,9 @@ __all__ = [
     "AddIndex",
     "AddTable",
     "AddUnique",
+    "Blocked",
     "Change",
+    "DataMigration",
     "DropCheck",
     "DropColumn",
     "DropForeignKey",
@@ -54,6 +60,8 @@ __all__ = [
     "SchemaEngine",
     "SetNotNull",
     "Split",
+    "Stale",
+    "data_migration",
     "schema_cli",
     "trigger_names",
 ]

@@ -8,6 +8,7 @@ transaction is ended and begun again as BEGIN IMMEDIATE on that connection, what
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -34,6 +35,9 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
 from bascule.schema.state import ChangeRow, JournalEntry, Phase
+
+if TYPE_CHECKING:
+    from bascule.schema.online import OnlineSummary
 
 __all__ = ["Loss", "Options", "SchemaEngine"]
 
@@ -135,6 +139,27 @@ class SchemaEngine:
             raise wrong
         return self.status()
 
+    def online_data_migrations(self, max_count: int) -> "OnlineSummary":
+        """Migrate at most so many rows and return what came of it, with the exit code; see `online`.
+
+        Raises: BadCount; what keeps the engine from beginning. Whatever fails later is told in the summary.
+        """
+        from bascule.schema.online import migrate_some  # noqa: PLC0415 # it takes an engine
+
+        return migrate_some(self, max_count)
+
+    def of(self, change: Change, options: Options) -> "SchemaEngine":
+        """Return an engine for one of the changes only, with other options."""
+        fleet = self._fleet
+        return SchemaEngine(
+            self.engine,
+            release=self.release,
+            changes=[change],
+            live_older=fleet.live_older,
+            live_same=fleet.live_same,
+            options=options,
+        )
+
     def fence(self, mode: Fence = "count") -> tuple[ChangeStatus, ...]:
         """Have every write in the old release's shape counted, or refused; what the new one writes is synced as before.
 
@@ -217,7 +242,7 @@ class SchemaEngine:
             for change in chosen:
                 with self._run(session, change) as run:
                     if keep_synced:
-                        run.restore(listener)
+                        run.restore(listener, accept_loss=accept_loss)
                     else:
                         run.rollback(accept_loss=accept_loss, listener=listener)
         return self.status()

@@ -12,7 +12,7 @@ from bascule.errors import SchemaError
 from bascule.release import Release
 from bascule.schema.backfill import Progress, Walk, backfill, count_rows, count_stale
 from bascule.schema.catalog import Table
-from bascule.schema.changes import LONGEST_CHAIN, Change, Synced
+from bascule.schema.changes import LONGEST_CHAIN, Blocked, Change, Synced
 from bascule.schema.databases import Step
 from bascule.schema.ddl import run_steps
 from bascule.schema.derive import Fence, Known, SomeDerivation, derive
@@ -20,6 +20,7 @@ from bascule.schema.keyset import Keyset
 from bascule.schema.lease import Lease
 from bascule.schema.refusals import (
     BadChange,
+    FleetTooOld,
     NotContracted,
     NotExpanded,
     NotSynced,
@@ -28,6 +29,7 @@ from bascule.schema.refusals import (
     OldWritesSeen,
     PastPointOfNoReturn,
     RollbackUnfinished,
+    RowsBlocked,
     SameReleaseAlive,
     SpecChanged,
     StaleRows,
@@ -37,6 +39,8 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
 from bascule.schema.state import CHANGES, ChangeRow, Phase
+from bascule.schema.transform import TransformRows
+from bascule.schema.transform_rows import transform_rows
 
 __all__ = ["Fleet", "Listener", "PhaseRun", "require_started"]
 
@@ -55,6 +59,11 @@ class Fleet:
         """Raise OlderProcessesAlive while any lives."""
         if names := tuple(self.live_older(self.release)):
             raise OlderProcessesAlive(self.release, names)
+
+    def require_at_least(self, change: str, release: Release) -> None:
+        """Raise FleetTooOld while a process of an older release than this one lives."""
+        if names := tuple(self.live_older(release)):
+            raise FleetTooOld(change, release, names)
 
     def require_none_of_ours(self) -> None:
         """Raise SameReleaseAlive while any lives."""
@@ -123,18 +132,19 @@ class PhaseRun:
         if row.phase == Phase.FENCED:
             self.restore(listener)
             row = self._row()
-        if row.phase == Phase.SYNCED and not row.rows_stale and prefer is None:
-            return
         derived = self._derived(row)
+        if row.phase == Phase.SYNCED and not row.rows_stale and prefer is None and not derived.goes_stale:
+            return
+        if needed := derived.required_fleet():
+            self.fleet.require_at_least(self.change.id, Release.parse(needed))
         rows = derived.rows()
         if row.phase != Phase.BACKFILLING or prefer is not None:
             self.session.transaction("begin the backfill", self._begin_backfill)
-        if rows is not None:
-            backfill(self.lease, rows, self._walk(derived, listener), prefer=prefer)
+        blocked = self._fill(derived, rows, listener, prefer)
         if stale := self._count_stale(derived, listener):
             # From the first row next time, since the cursor has passed the stale ones.
             self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
-            raise derived.stale_error(stale)
+            raise blocked or derived.stale_error(stale)
         self._steps(derived.prove, first=self.lease.renew, last=self._record_synced)
 
     def fence(self, mode: Fence) -> None:
@@ -196,7 +206,7 @@ class PhaseRun:
             last=lambda c: self.lease.write(c, phase=Phase.PURGED, last_error=None),
         )
 
-    def restore(self, listener: Listener) -> None:
+    def restore(self, listener: Listener, *, accept_loss: bool = False) -> None:
         """Take fence and contract back: both sides are in step again, the old one by what the new one says."""
         row = self._row()
         if row.phase == Phase.FENCED:
@@ -211,15 +221,17 @@ class PhaseRun:
             return
         self._refuse_purged(row)
         derived = self._derived(row)
+        if not accept_loss and isinstance(rows := derived.rows(), TransformRows) and rows.down is None:
+            self._refuse_loss(derived, rows)
         self._steps(
             derived.restore,
             first=lambda c: self.lease.write(c, phase=Phase.RESTORING, cursor=None, rows_done=0),
             last=self.lease.renew,
         )
         if (rows := derived.rows()) is not None:
-            backfill(self.lease, rows, self._walk(derived, listener), prefer="new")
+            blocked = self._fill(derived, rows, listener, "new")
             if stale := self._count_stale(derived, listener):
-                raise derived.stale_error(stale)
+                raise blocked or derived.stale_error(stale)
         self._steps(
             derived.tighten,
             first=self.lease.renew,
@@ -233,15 +245,18 @@ class PhaseRun:
             return
         self._refuse_purged(row)
         if row.phase in (*Phase.WITHOUT_OLD, Phase.FENCED):
-            self.restore(listener)
+            self.restore(listener, accept_loss=accept_loss)
             row = self._row()
         self.fleet.require_none_of_ours()
         self.session.read("read the changes", self._refuse_chained)
         derived = self._derived(row)
-        if row.phase in Phase.WITH_TRIGGERS and not accept_loss and (rows := derived.rows()) is not None:
-            lost = count_stale(self.lease, rows, self._walk(derived, Listener()), only_written=True)
-            if lost:
-                raise StaleRows(self.change.id, self.change.table, lost, next_command="rollback --accept-loss")
+        rows = derived.rows() if row.phase in Phase.WITH_TRIGGERS else None
+        if isinstance(rows, TransformRows):
+            blocked = self._take_down(rows, self._walk(derived, listener))
+            if blocked is not None and not accept_loss:
+                raise blocked
+        if rows is not None and not accept_loss:
+            self._refuse_loss(derived, rows)
         self._steps(
             derived.rollback,
             first=lambda c: self.lease.write(c, phase=Phase.ROLLING_BACK),
@@ -264,6 +279,38 @@ class PhaseRun:
         self._require_triggers(row)
         if row.phase in (Phase.SYNCED, Phase.FENCED) and stale:
             raise self._stale(derived, stale)
+
+    def _fill(
+        self, derived: SomeDerivation, rows: RowWork | None, listener: Listener, prefer: Prefer | None
+    ) -> RowsBlocked | None:
+        """Make rows right; return the refusal for those that a data migration's function will not do now."""
+        if rows is None:
+            return None
+        walk = self._walk(derived, listener)
+        if not isinstance(rows, TransformRows):
+            backfill(self.lease, rows, walk, prefer=prefer)
+            return None
+        blocked = transform_rows(self.lease, rows.up, walk)
+        if prefer == "new" and (undone := self._take_down(rows, walk)) is not None:
+            raise undone
+        return self._blocked(blocked)
+
+    def _take_down(self, rows: TransformRows, walk: Walk) -> RowsBlocked | None:
+        """Make the old side of rows that have only a new one, where there is a function for that."""
+        if rows.down is None:
+            return None
+        return self._blocked(transform_rows(self.lease, rows.down, walk, from_start=True))
+
+    def _blocked(self, rows: Sequence[Blocked]) -> RowsBlocked | None:
+        if not rows:
+            return None
+        return RowsBlocked(self.change.id, self.change.table, len(rows), [row.pk for row in rows])
+
+    def _refuse_loss(self, derived: SomeDerivation, rows: RowWork) -> None:
+        """Raise StaleRows when there are rows that a rollback would lose."""
+        lost = count_stale(self.lease, rows, self._walk(derived, Listener()), only_written=True)
+        if lost:
+            raise StaleRows(self.change.id, self.change.table, lost, next_command="rollback --accept-loss")
 
     def _stale(self, derived: SomeDerivation, stale: int) -> SchemaError:
         """Return the refusal for rows that were right when the change was synced."""

@@ -10,8 +10,10 @@ from bascule.release import Release
 
 __all__ = [
     "BadChange",
+    "BadCount",
     "DatabaseUnreachable",
     "EarlierUnfinished",
+    "FleetTooOld",
     "LeaseHeld",
     "LeaseLost",
     "LockNotGranted",
@@ -24,6 +26,7 @@ __all__ = [
     "OlderProcessesAlive",
     "PastPointOfNoReturn",
     "RollbackUnfinished",
+    "RowsBlocked",
     "RowsInTheWay",
     "SameReleaseAlive",
     "SpecChanged",
@@ -31,6 +34,7 @@ __all__ = [
     "StatementFailed",
     "StillBuiltUpon",
     "Stopped",
+    "TransformFailed",
     "TriggersMissing",
     "UnsupportedDatabase",
 ]
@@ -148,6 +152,51 @@ class RowsInTheWay(StaleRows):
         super().__init__(change, table, rows)
         self.sentence = f"change {change}: {rows} rows of {table} {what}"
         self.args = (self.sentence,)
+
+
+class RowsBlocked(StaleRows):
+    """Rows that a data migration cannot do until somebody does something; trying again alone will not help."""
+
+    def __init__(self, change: str, table: str, rows: int, keys: Sequence[object]) -> None:
+        super().__init__(change, table, rows)
+        self.keys = tuple(keys)
+        listed = ", ".join(map(repr, self.keys[:10])) + (", ..." if len(self.keys) > 10 else "")
+        self.sentence = (
+            f"change {change}: {len(self.keys)} rows of {table} are blocked, with the keys {listed}; "
+            "see what their transform says of them"
+        )
+        self.args = (self.sentence,)
+
+
+class TransformFailed(SchemaError):
+    """A data migration's function cannot cope with a row; nothing of that row's batch was written."""
+
+    def __init__(self, change: str, key: object, what: str) -> None:
+        self.change, self.key, self.what = change, key, what
+        super().__init__(
+            f"change {change}: the row with the key {key!r} {what}; nothing of its batch was written",
+            next_command="migrate",
+        )
+
+
+class FleetTooOld(SchemaError):
+    """Rows may only be migrated when every process is of some release."""
+
+    def __init__(self, change: str, release: Release, names: Sequence[str]) -> None:
+        self.change, self.release, self.names = change, release, tuple(names)
+        super().__init__(
+            f"change {change} must wait for {len(self.names)} live process(es) older than {release}: "
+            f"{', '.join(self.names)}; replace them first",
+            next_command="migrate",
+        )
+
+
+class BadCount(SchemaError):
+    """Online data migrations are asked for no rows at all."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(f"{count} rows cannot be migrated: give a count of at least 1", next_command="status")
 
 
 class OldWritesSeen(SchemaError):

@@ -24,6 +24,7 @@ from bascule.schema.changes.constraints import (
     DropUnique,
     OnDelete,
 )
+from bascule.schema.changes.data import Becomes, Blocked, DataMigration, Row, Stale, Transform, data_migration
 from bascule.schema.changes.indexes import AddIndex, DropIndex
 from bascule.schema.changes.names import EVENTS, LONGEST_CHAIN, short_name, trigger_name, trigger_names
 from bascule.schema.changes.split import Merge, Rename, Retype, Split, Synced
@@ -38,8 +39,11 @@ __all__ = [
     "AddIndex",
     "AddTable",
     "AddUnique",
+    "Becomes",
+    "Blocked",
     "Change",
     "ColumnType",
+    "DataMigration",
     "DropCheck",
     "DropColumn",
     "DropForeignKey",
@@ -53,9 +57,13 @@ __all__ = [
     "OnDelete",
     "Rename",
     "Retype",
+    "Row",
     "SetNotNull",
     "Split",
+    "Stale",
     "Synced",
+    "Transform",
+    "data_migration",
     "fill_in",
     "fill_row",
     "short_name",

@@ -10,6 +10,7 @@ from bascule.schema.changes import (
     AddTable,
     AddUnique,
     Change,
+    DataMigration,
     DropCheck,
     DropColumn,
     DropForeignKey,
@@ -27,6 +28,7 @@ from bascule.schema.databases import Database
 from bascule.schema.derive.base import Derivation, Fence, Known, SomeDerivation
 from bascule.schema.derive.columns import AddColumnDerivation, DropColumnDerivation
 from bascule.schema.derive.constraints import AddConstraintDerivation, DropConstraintDerivation
+from bascule.schema.derive.data import DataMigrationDerivation
 from bascule.schema.derive.indexes import AddIndexDerivation, DropIndexDerivation
 from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivation
 from bascule.schema.derive.synced import SyncedDerivation
@@ -41,6 +43,7 @@ _BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its o
     AddIndex: AddIndexDerivation,
     AddTable: AddTableDerivation,
     AddUnique: AddConstraintDerivation,
+    DataMigration: DataMigrationDerivation,
     DropCheck: DropConstraintDerivation,
     DropColumn: DropColumnDerivation,
     DropForeignKey: DropConstraintDerivation,

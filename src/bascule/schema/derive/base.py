@@ -36,6 +36,7 @@ class Derivation(ABC, Generic[C]):
     """
 
     makes_table: ClassVar[bool] = False  # all other kinds need theirs to be there
+    goes_stale: ClassVar[bool] = False  # old writers make rows wrong again after migrate has proved that none is
 
     def __init__(self, change: C, database: Database, known: Known) -> None:
         self.change, self.database, self.known = change, database, known
@@ -74,6 +75,10 @@ class Derivation(ABC, Generic[C]):
     def rows(self) -> RowWork | None:
         """Return what is to be done to rows, one range after the other."""
         return None
+
+    def required_fleet(self) -> str:
+        """Return the release that all live processes must have reached before rows are made right; empty for none."""
+        return ""
 
     def count_wrong(self, connection: sa.Connection) -> int | None:
         """Return how many rows are wrong, where only a look at the whole table can tell; None when `rows` tells."""
