@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill fuzz-roll-back clean
+.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill fuzz-roll-back fuzz-schema clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -42,6 +42,9 @@ fuzz-kill: setup  ## kill -9 of apply at 60 seeded instants over 8 upgrades unde
 
 fuzz-roll-back: setup  ## roll back from after every single step, under load
 	BASCULE_EVERY_STEP=1 $(RUN)/python -m pytest tests/upgrade -k roll_back_after_every_step $(ARGS)
+
+fuzz-schema: setup  ## 2,000 random histories of writers and schema engines for each database
+	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_schema.py $(ARGS)
 
 bench-%: setup
 	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
