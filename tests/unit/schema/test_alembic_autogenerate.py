@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from sqlalchemy.dialects import sqlite
 from support.alembic_project import Project
+from support.quick_sqlite import without_disk
 
 from bascule.schema import (
     AddCheck,
@@ -42,6 +43,12 @@ CREATE TABLE accounts (
     CONSTRAINT uq_owner UNIQUE (owner), CONSTRAINT fk_parent FOREIGN KEY (parent) REFERENCES owners (id));
 CREATE INDEX ix_note ON accounts (note)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick():
+    with without_disk():
+        yield
 
 
 @pytest.fixture

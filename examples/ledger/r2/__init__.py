@@ -1,0 +1,1 @@
+"""Release 2 of the ledger."""

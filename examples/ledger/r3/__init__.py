@@ -1,0 +1,1 @@
+"""Release 3 of the ledger."""

@@ -1,0 +1,1 @@
+"""Release 4 of the ledger."""
