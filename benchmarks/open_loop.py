@@ -1,7 +1,8 @@
 """Writers of the old release, each in a process of its own: open loop, latency counted from when a write was due.
 
-As a program it is one writer: a line of JSON on stdin says what to write and where, the end of stdin says stop, and the
-samples come out on stdout. A writer that waits does not write less: what it missed is due at once, and counts as late.
+As a program it is one writer: a line of JSON on stdin says what to write and where; it answers once it is connected, is
+told when the first write is due, and stops at the end of stdin; the samples come out on stdout. A writer that waits
+does not write less: what it missed is due at once, and counts as late.
 """
 
 import json
@@ -17,8 +18,6 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import sqlalchemy as sa
-
 # Of ten writes: what the change is about, what it is not about, and a new row.
 STATEMENTS = (
     *["UPDATE users SET fullname = {0} WHERE id = {1}"] * 7,
@@ -26,6 +25,7 @@ STATEMENTS = (
     "INSERT INTO users (fullname, email, note, visits) VALUES ({0}, 'new@example.org', {1}, 0)",
 )
 LONGEST_WAIT_S = 60
+WARM_UP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,38 @@ class Sample:
 
 @dataclass(frozen=True)
 class Writer:
-    """What one writer does: where, over how many rows, how often, and from which moment on."""
+    """What one writer does: where, over how many rows, how often; `where` is what its driver connects with."""
 
-    url: str
+    driver: str
+    where: dict[str, Any]
     rows: int
     per_s: float
     seed: int
-    first_due: float
 
 
 class OpenLoop:
     """Writers that run while the block runs; `samples` holds all of theirs afterwards."""
 
-    def __init__(self, url: str, rows: int, *, per_s: float, writers: int = 4) -> None:
-        self.url, self.rows, self.per_s, self.writers = url, rows, per_s, writers
+    def __init__(self, driver: str, where: dict[str, Any], rows: int, *, per_s: float, writers: int = 4) -> None:
+        self._writers = [Writer(driver, where, rows, per_s / writers, seed) for seed in range(writers)]
+        self._interval_s = 1 / per_s
         self.samples: list[Sample] = []
         self._processes: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
-        first_due = time.monotonic() + 1.5  # all have connected by then
-        for number in range(self.writers):
-            offset = number / self.per_s
-            writer = Writer(self.url, self.rows, self.per_s / self.writers, number, first_due + offset)
+        for writer in self._writers:
             process = subprocess.Popen(
                 [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
             )
             self._processes.append(process)
-            assert process.stdin is not None
-            process.stdin.write(json.dumps(asdict(writer)) + "\n")
-            process.stdin.flush()
-        time.sleep(3.0)  # and are warm by then
+            tell(process, asdict(writer))
+        for process in self._processes:
+            assert process.stdout is not None
+            process.stdout.readline()  # it has connected: a slow start is no late write
+        first_due = time.monotonic() + 0.1
+        for number, process in enumerate(self._processes):
+            tell(process, first_due + number * self._interval_s)
+        time.sleep(WARM_UP_S)
         return self
 
     def __exit__(
@@ -88,6 +90,13 @@ class OpenLoop:
         return [sample for sample in self.samples if start <= sample.due < end]
 
 
+def tell(process: "subprocess.Popen[str]", message: object) -> None:
+    """Send a writer a line."""
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(message) + "\n")
+    process.stdin.flush()
+
+
 def p99_ms(samples: Sequence[Sample]) -> float:
     """Return the 99th percentile of the lateness, errors included: whoever got one had waited, too."""
     return percentile([sample.late_s for sample in samples], 0.99) * 1000
@@ -98,27 +107,27 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, math.ceil(share * len(ordered)) - 1)] if ordered else math.nan
 
 
-def connect(url: str) -> tuple[Callable[[str, tuple[Any, ...]], object], str]:
+def connect(driver: str, where: dict[str, Any]) -> tuple[Callable[[str, tuple[Any, ...]], object], str]:
     """Return what runs a statement on a plain driver connection, and the driver's placeholder."""
-    parsed = sa.make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        file = sqlite3.connect(str(parsed.database), timeout=LONGEST_WAIT_S, isolation_level=None)
-        return file.execute, "?"
-    where = {"host": parsed.host, "port": parsed.port, "user": parsed.username, "password": parsed.password}
-    if parsed.get_backend_name() == "postgresql":
+    if driver == "sqlite3":
+        return sqlite3.connect(**where, timeout=LONGEST_WAIT_S, isolation_level=None).execute, "?"
+    if driver == "psycopg":
         import psycopg  # noqa: PLC0415  # only the driver that is needed
 
-        return psycopg.connect(**where, dbname=parsed.database, autocommit=True).execute, "%s"
+        return psycopg.connect(**where, autocommit=True).execute, "%s"
     import pymysql  # noqa: PLC0415  # as above
 
-    return pymysql.connect(**where, database=parsed.database, autocommit=True).cursor().execute, "%s"
+    return pymysql.connect(**where, autocommit=True).cursor().execute, "%s"
 
 
 def write_until(writer: Writer, stop: threading.Event) -> list[Sample]:
     """Write at the due times until told to stop."""
-    execute, placeholder = connect(writer.url)
+    execute, placeholder = connect(writer.driver, writer.where)
+    print("connected", flush=True)
+    due = float(sys.stdin.readline())
+    threading.Thread(target=set_at_the_end_of_stdin, args=(stop,), daemon=True).start()
     statements = [statement.format(placeholder, placeholder) for statement in STATEMENTS]
-    chance, samples, due = random.Random(writer.seed), [], writer.first_due
+    chance, samples = random.Random(writer.seed), []
     while not stop.is_set():
         if (ahead := due - time.monotonic()) > 0:
             time.sleep(ahead)
@@ -134,15 +143,14 @@ def write_until(writer: Writer, stop: threading.Event) -> list[Sample]:
     return samples
 
 
+def set_at_the_end_of_stdin(stop: threading.Event) -> None:
+    sys.stdin.read()
+    stop.set()
+
+
 def main() -> None:
     writer = Writer(**json.loads(sys.stdin.readline()))
     stop = threading.Event()
-
-    def wait_for_the_end() -> None:
-        sys.stdin.read()
-        stop.set()
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
     print(json.dumps([[sample.due, sample.late_s, sample.error] for sample in write_until(writer, stop)]))
 
 
