@@ -1,7 +1,8 @@
 """Kill a phase of one kind of change at its n-th statement or commit, run it again, compare with one never killed.
 
 A program, so that the kill is a real SIGKILL of a real process:
-    BASCULE_TEST_KILL_EVERY=7 python killed_kind.py URL WORLD      prints {"kills": {phase: ...}, "different": [...]}
+    BASCULE_TEST_KILL_EVERY=7 python killed_kind.py URL WORLD [PHASE ...]
+It prints {"kills": {phase: ...}, "different": [...]}.
 WORLD is a module of `support` with `start(db)`, `engine(db)`, `live_on(db, phase)` and `picture(db)`.
 """
 
@@ -26,10 +27,10 @@ BEFORE = {
 }
 
 
-def run_killed_kind(url, world, *, every):
-    """Kill each phase at every n-th statement; return {"kills": {phase: ...}, "different": [...]}."""
+def run_killed_kind(url, world, *phases, every):
+    """Kill each of the phases, or all, at every n-th statement; return {"kills": {phase: ...}, "different": [...]}."""
     done = subprocess.run(
-        [sys.executable, __file__, url, world],
+        [sys.executable, __file__, url, world, *phases],
         env={**os.environ, "PYTHONPATH": str(TESTS), "BASCULE_TEST_KILL_EVERY": str(every)},
         capture_output=True,
         text=True,
@@ -95,11 +96,11 @@ def finish(db, world, phase):
     return repr(world.picture(db))
 
 
-def main(url, name):
+def main(url, name, *phases):
     world = importlib.import_module(f"support.{name}")
     db = connect(url)
     every, kills, different = int(os.environ.get("BASCULE_TEST_KILL_EVERY", "1")), {}, []
-    for phase in BEFORE:
+    for phase in phases or BEFORE:
         start_over(db, world, phase)
         expected, kills[phase] = finish(db, world, phase), 0
         for number in itertools.count(1 + every // 2, every):

@@ -13,6 +13,7 @@ from bascule.release import Release
 from bascule.schema.backfill import Progress, Walk, backfill, count_rows, count_stale
 from bascule.schema.catalog import Table
 from bascule.schema.changes import LONGEST_CHAIN, Blocked, Change, Synced
+from bascule.schema.combining import refuse_combination
 from bascule.schema.databases import Step
 from bascule.schema.ddl import run_steps
 from bascule.schema.derive import Fence, Known, SomeDerivation, derive
@@ -358,6 +359,7 @@ class PhaseRun:
         """Check the table, and record that new columns found from now on are ours."""
         database = self.session.database
         plain = derive(self.change, database, Known())
+        refuse_combination(connection, self.change, plain.spec())
         table = plain.look(connection)
         if not table.columns and not plain.makes_table:
             raise BadChange(self.change.id, f"there is no table {self.change.table}")

@@ -27,6 +27,7 @@ from bascule.schema.changes.constraints import (
 from bascule.schema.changes.data import Becomes, Blocked, DataMigration, Row, Stale, Transform, data_migration
 from bascule.schema.changes.indexes import AddIndex, DropIndex
 from bascule.schema.changes.names import EVENTS, LONGEST_CHAIN, short_name, trigger_name, trigger_names
+from bascule.schema.changes.rename_table import RenameTable
 from bascule.schema.changes.split import Merge, Rename, Retype, Split, Synced
 from bascule.schema.changes.tables import AddTable, DropTable
 
@@ -56,6 +57,7 @@ __all__ = [
     "Merge",
     "OnDelete",
     "Rename",
+    "RenameTable",
     "Retype",
     "Row",
     "SetNotNull",

@@ -20,6 +20,7 @@ from bascule.schema.changes import (
     DropUnique,
     Merge,
     Rename,
+    RenameTable,
     Retype,
     SetNotNull,
     Split,
@@ -31,6 +32,7 @@ from bascule.schema.derive.constraints import AddConstraintDerivation, DropConst
 from bascule.schema.derive.data import DataMigrationDerivation
 from bascule.schema.derive.indexes import AddIndexDerivation, DropIndexDerivation
 from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivation
+from bascule.schema.derive.rename_table import RenameTableDerivation
 from bascule.schema.derive.synced import SyncedDerivation
 from bascule.schema.derive.tables import AddTableDerivation, DropTableDerivation
 
@@ -53,6 +55,7 @@ _BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its o
     DropUnique: DropConstraintDerivation,
     Merge: SyncedDerivation,
     Rename: SyncedDerivation,
+    RenameTable: RenameTableDerivation,
     Retype: SyncedDerivation,
     SetNotNull: SetNotNullDerivation,
     Split: SyncedDerivation,
