@@ -5,7 +5,7 @@ cursor together with the rows: killed anywhere, it goes on there. Then by the ke
 are wrong and mending those that the first walk missed; see `routes.Pages` for how rows are missed. The second walk is
 what says that a change is synced, so it trusts nothing that the first one did.
 
-One worker does all of it: a second one did not help on any of the three databases (docs/explanation/backfill.md).
+One worker does all of it; why is told in docs/explanation/backfill.md.
 """
 
 from collections.abc import Callable
@@ -77,6 +77,7 @@ def _fill(lease: Lease, rows: RowWork, walk: Walk, prefer: Prefer | None) -> Non
         nonlocal cursor
 
         def batch(connection: sa.Connection) -> tuple[str | None, int]:
+            session.database.begin_batch(connection)
             stretch = route.stretch(connection, cursor, size)
             if stretch is None:
                 return cursor, 0

@@ -204,6 +204,15 @@ def test_row_ids_are_walked_only_where_they_are_not_the_key_and_have_a_name(tmp_
     db.dispose()
 
 
+def test_nothing_is_set_for_longer_than_a_transaction_since_a_pooler_would_hand_it_on(postgresql_db):
+    db, seen = expanded(postgresql_db), []
+    sa.event.listen(db, "before_cursor_execute", lambda _c, _cursor, statement, *_: seen.append(statement))
+    make_engine(db, [NAMES], options=SMALL).migrate()
+    settings = [statement for statement in seen if statement.upper().startswith("SET ")]
+    assert "SET LOCAL synchronous_commit = off" in settings
+    assert [statement for statement in settings if not statement.startswith("SET LOCAL ")] == []
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

@@ -195,11 +195,15 @@ class Database(ABC):
         """Return about how many rows the table has, and its bytes, without counting."""
 
     def set_lazy_commits(self, connection: sa.Connection, *, on: bool) -> None:
-        """Let a commit of this session return before it is on disk, or no longer.
+        """Let commits of this session return before they are on disk, or no longer.
 
         A batch is lost together with its cursor, so no crash of the database can leave one without the other.
         """
         del connection, on
+
+    def begin_batch(self, connection: sa.Connection) -> None:
+        """Let the commit of this transaction return before it is on disk, where that can be had for one alone."""
+        del connection
 
     def route(self, connection: sa.Connection, keyset: Keyset) -> Route:
         """Return the fastest way along a table; it need not meet every row, since a scan along the key follows."""

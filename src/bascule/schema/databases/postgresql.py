@@ -96,9 +96,9 @@ class PostgreSQL(Database):
         some = sa.select(sa.literal_column("1")).select_from(sa.table(table)).limit(100_000).subquery()
         return int(connection.scalar(sa.select(sa.func.count()).select_from(some)) or 0), int(row[1])
 
-    def set_lazy_commits(self, connection: sa.Connection, *, on: bool) -> None:
-        """Set it; the next commit that does wait for the disk takes the earlier ones along."""
-        connection.exec_driver_sql("SET synchronous_commit = off" if on else "RESET synchronous_commit")
+    def begin_batch(self, connection: sa.Connection) -> None:
+        """Set it for the transaction only: behind a pooler, what is set for a session reaches other people's."""
+        connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
 
     def route(self, connection: sa.Connection, keyset: Keyset) -> Route:
         """Return the pages, where the server finds ranges of them (14) and the table is one heap by itself."""
