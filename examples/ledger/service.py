@@ -26,7 +26,7 @@ class Parts:
     def __init__(self, release: str, url: str | None = None) -> None:
         self.release = RELEASES[release]
         self.url = url or os.environ.get("LEDGER_DATABASE", "sqlite:///ledger.db")
-        self.engine = sa.create_engine(self.url, poolclass=sa.pool.NullPool)
+        self.engine = sa.create_engine(self.url)
 
     @property
     def alembic(self) -> Config:

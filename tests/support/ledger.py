@@ -13,13 +13,22 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 LEDGER = EXAMPLES / "ledger"
 RELEASES = ("1", "2", "3", "4")
 QUICK = Options(watch_s=0.0)
+_MADE = {}
 
 
 def parts(release, url):
-    """The service at a release, on a database."""
+    """The service at a release, on a database; `close` ends its connections."""
     if str(EXAMPLES) not in sys.path:
         sys.path.insert(0, str(EXAMPLES))
-    return importlib.import_module("ledger.service").Parts(release, str(url))
+    if (release, url) not in _MADE:
+        _MADE[release, url] = importlib.import_module("ledger.service").Parts(release, str(url))
+    return _MADE[release, url]
+
+
+def close():
+    """End all connections."""
+    while _MADE:
+        _MADE.popitem()[1].engine.dispose()
 
 
 def start(url, release="1"):
@@ -83,7 +92,7 @@ def take_over(url, old, new):
 
 def dump(url):
     """Schema and rows in words that do not tell by which way they came to be."""
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
+    engine = parts("1", url).engine
     metadata = sa.MetaData()
     metadata.reflect(engine, only=lambda name, _: name in {"accounts", "postings"})
     found = {}

@@ -5,7 +5,7 @@ import shutil
 import pytest
 import sqlalchemy as sa
 from alembic import command
-from support.ledger import QUICK, RELEASES, dump, parts, seen, start, step, take_over
+from support.ledger import QUICK, RELEASES, close, dump, parts, seen, start, step, take_over
 from support.quick_sqlite import without_disk
 
 from bascule.schema.refusals import OlderProcessesAlive, SameReleaseAlive
@@ -15,6 +15,7 @@ from bascule.schema.refusals import OlderProcessesAlive, SameReleaseAlive
 def quick():
     with without_disk():
         yield
+        close()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_processes_that_live_are_waited_for(at):
 
 
 def test_a_fresh_database_goes_through_all_releases_and_fits_the_last_ones_models(db):
-    url = db.url
+    url = str(db.url)
     last = parts(RELEASES[-1], url)
     command.upgrade(last.alembic, "head")
     step(url, "4")
