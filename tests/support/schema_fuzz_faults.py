@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from bascule.schema import keyset, lease, phases, rows, rule
+from bascule.schema import backfill, keyset, lease, phases, rows, rule
 from bascule.schema.databases.mariadb import MariaDB
 from bascule.schema.databases.postgresql import PostgreSQL
 from bascule.schema.databases.sqlite import SQLite
@@ -48,19 +48,30 @@ def _fault(name, *databases):
 @_fault("an old write follows although the new side says the same", "sqlite")
 def _():
     _condition(
-        "upd_old", lambda self: [_changes(self, "old"), f"NOT {_changes(self, 'new')}", self.differs_forward("NEW.")]
+        "upd_old",
+        lambda self, row: [
+            self._changed(self.split.old, row),
+            f"NOT {self._changed(self.split.new, row)}",
+            self.differs_forward(row),
+        ],
     )
 
 
 @_fault("of both sides, the old one wins")
 def _():
-    both = ("differs_forward", "differs_backward")
-    _condition("upd_old", lambda self: [_changes(self, "old"), *(getattr(self, each)("NEW.") for each in both)])
+    _condition(
+        "upd_old",
+        lambda self, row: [
+            self._changed(self.split.old, row),
+            self.differs_forward(row),
+            self.differs_backward(row),
+        ],
+    )
 
 
 @_fault("a partial new write does not fill the rest first")
 def _():
-    rule.Rule.filled = lambda self: self.columns(self.split.new, "NEW.")
+    rule.Rule.filled = lambda self, row="NEW.": self.columns(self.split.new, row)
 
 
 @_fault("case and blanks do not count", "sqlite", "mariadb")
@@ -82,7 +93,7 @@ def _():
 
 def _without_trigger(event):
     def break_it():
-        REWRITES.append((re.compile(rf"CREATE TRIGGER (?:IF NOT EXISTS )?\S*_{event} .*", re.DOTALL), "SELECT 1"))
+        REWRITES.append((re.compile(rf"CREATE (?:OR REPLACE )?TRIGGER \S*_{event} .*", re.DOTALL), "SELECT 1"))
         phases.PhaseRun._missing_triggers = lambda *_arguments, **_keywords: ()
 
     return break_it
@@ -94,14 +105,9 @@ for _event in ("ins_old", "ins_new", "upd_old", "upd_new"):
 
 def _condition(event, conditions):
     right = rule.Rule.condition
-    rule.Rule.condition = lambda self, asked: (
-        f"({' AND '.join(conditions(self))})" if asked == event else right(self, asked)
+    rule.Rule.condition = lambda self, asked, row="NEW.": (
+        f"({' AND '.join(conditions(self, row))})" if asked == event else right(self, asked, row)
     )
-
-
-def _changes(self, side):
-    names = getattr(self.split, side)
-    return "(" + " OR ".join(self.differs(f"NEW.{self.quote(name)}", f"OLD.{self.quote(name)}") for name in names) + ")"
 
 
 # The backfill.
@@ -131,9 +137,10 @@ def _():
     rows.SyncRows.fill = fill
 
 
-@_fault("the cursor is committed before its rows")
+@_fault("the cursor is committed before its rows, and the proof does not mend")
 def _():
-    right = rows.SyncRows.fill
+    right, scan = rows.SyncRows.fill, backfill._scan
+    backfill._scan = lambda held, work, walk, wanted, _mend=None: scan(held, work, walk, wanted)
 
     def fill(self, connection, here, prefer):
         _commit_and_begin(connection)

@@ -166,6 +166,7 @@ class World:
 
     def _run(self, action):
         self._make_way(action)
+        passed_by = self.dropped - databases.triggers(self.judge)
         expected, locked = self._forecast(action), bool(self.open)
         before = dict(self.phases), self._picture() if len(self.twins) == 1 and not self._is_on_the_way_back() else None
         outcome = self._ask_engine(0, action, within_s=0.05 if locked else 20.0)
@@ -180,6 +181,11 @@ class World:
             self._demand(self._picture() == before[1], f"{outcome.name}, and yet something changed")
         if outcome.name == "ok":
             self._after_success(action.verb, before[0])
+            for twin in self.twins if action.verb == "expand" else ():
+                started_over = self.phases[twin.change.id] == "expanded" or not passed_by & set(
+                    trigger_names(twin.change)
+                )
+                self._demand(started_over, "writes may have passed by the triggers that expand put back")
 
     def _burst(self, action):
         self._end_all()
@@ -287,7 +293,7 @@ class World:
             self._run(Run("restore"))
         verbs = _ENDINGS[ending]
         if not set(self.phases.values()) & set(NEW_ONLY):
-            if verbs:
+            if verbs and (gate != "no" or self.sabotaged):
                 self._run(Run(verbs[0], alive=gate))
             if verbs != ["rollback"]:
                 self._heal()

@@ -4,6 +4,6 @@ from support.schema_fuzz_world import World
 
 def test_no_history_of_writers_and_killed_engines_loses_or_alters_what_anyone_wrote(tmp_path):
     with World(f"sqlite:///{tmp_path / 'service.db'}") as world:
-        found = search(world, 1, plays=100, at_least=2, at_most=8)
+        found = search(world, 1, plays=100, at_least=1, at_most=5, quick=True)
     assert found is None, f"{found.why}\nagain: make fuzz-schema ARGS='--database sqlite --replay {found.word}'"
     assert world.counts["kills"] >= 3
