@@ -1,7 +1,7 @@
 """What each phase does to one change, under its lease: look, refuse or act, and record."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -463,11 +463,11 @@ class PhaseRun:
                 self.session.pause(pause_s)
 
     def _missing_triggers(self, row: ChangeRow, connection: sa.Connection | None = None) -> tuple[str, ...]:
-        wanted: Iterable[str] = self._derived(row).triggers()
+        wanted = self._derived(row).triggers_on()
 
         def look(connection: sa.Connection) -> tuple[str, ...]:
-            there = self.session.database.triggers(connection, self.change.table)
-            return tuple(name for name in wanted if name not in there)
+            there = {table: self.session.database.triggers(connection, table) for table in wanted}
+            return tuple(name for table, names in wanted.items() for name in names if name not in there[table])
 
         return self.session.read("read the triggers", look) if connection is None else look(connection)
 

@@ -94,6 +94,10 @@ class Derivation(ABC, Generic[C]):
         """Return the triggers that must be there between expand and contract."""
         return ()
 
+    def triggers_on(self) -> Mapping[str, tuple[str, ...]]:
+        """Return those triggers by their tables, for changes that have some on another one too."""
+        return {self.change.table: self.triggers()}
+
     def fence(self, connection: sa.Connection, table: Table, mode: Fence) -> list[Step]:
         """Return what makes writes of the old release be counted, or refused."""
         del connection, table, mode
