@@ -132,7 +132,7 @@ def live_on(db, phase):
 
 def picture(db):
     names = [column["name"] for column in sa.inspect(db).get_columns("secrets")]
-    values = read_new(db) if "blob2" in names and "blob" in names else None
+    values = sorted(read_new(db).items()) if "blob2" in names and "blob" in names else None
     if values is None:
         sides = [name for name in names if name in ("id", "blob", "blob2")]
         with db.begin() as connection:

@@ -1,8 +1,11 @@
 """Data migrations, renamed tables, extracted tables and wider keys on PostgreSQL and MariaDB."""
 
+import threading
+from dataclasses import replace
+
 import pytest
 import sqlalchemy as sa
-from support import renamed, secrets
+from support import extracted, renamed, secrets
 from support.killed_kind import run_killed_kind
 from support.people import columns, phases, write
 from support.secrets import make, wrap
@@ -174,8 +177,115 @@ def test_a_reader_that_holds_the_table_keeps_no_swap_half_done(db):
     assert set(renamed.rows(db, "people")) == set(renamed.rows(db, "persons")) >= {"x", "y"}
 
 
+def test_columns_live_in_two_tables_that_both_releases_write_until_contract(db):
+    extracted.start(db)
+    before = repr(sa.inspect(db).get_columns("secrets"))
+    schema = extracted.engine(db)
+    for number, phase in enumerate(("expand", "migrate", "fence")):
+        getattr(schema, phase)()
+        extracted.insert_new(db, f"n{number}", "new")
+        extracted.insert_new(db, f"gone{number}", "new")
+        extracted.delete_new(db, f"gone{number}")
+        if phase != "fence":
+            extracted.insert_old(db, f"o{number}", "old")
+            extracted.update_old(db, f"n{number}", f"old {number}")
+            extracted.update_new(db, f"o{number}", f"new {number}")
+            extracted.delete(db, f"0{number}")
+        assert extracted.old_side(db).items() >= extracted.new_side(db).items()
+        assert f"gone{number}" not in extracted.old_side(db)
+    assert extracted.old_side(db) == extracted.new_side(db)
+    schema.contract()
+    extracted.update_new(db, "03", "after")
+    extracted.delete_new(db, "04")
+    expected = extracted.new_side(db)
+    schema.rollback(keep_synced=True)
+    assert extracted.old_side(db) == extracted.new_side(db) == expected
+    write(db, "DELETE FROM secrets WHERE payload IS NULL")
+    schema.rollback()
+    assert repr(sa.inspect(db).get_columns("secrets")) == before
+    for phase in ("expand", "migrate", "contract", "purge"):
+        getattr(schema, phase)()
+    assert columns(db, "secrets") == ["id", "name"]
+    assert extracted.new_side(db) == expected
+    if db.dialect.name == "postgresql":
+        with db.begin() as connection:
+            assert connection.scalar(sa.text("SELECT count(*) FROM pg_proc WHERE proname LIKE 'bsc%'")) == 0
+
+
+def test_old_writes_of_extracted_columns_are_refused_and_carried_ones_are_not(db):
+    extracted.start(db)
+    schema = extracted.engine(db)
+    schema.expand()
+    schema.migrate()
+    schema.fence("refuse")
+    extracted.update_new(db, "01", "new")
+    extracted.delete_new(db, "02")
+    with pytest.raises(sa.exc.DBAPIError, match="old shape"):
+        extracted.update_old(db, "01", "old")
+    schema.fence()
+    extracted.update_new(db, "01", "newer")
+    extracted.insert_old(db, "x", "old")
+    with pytest.raises(OldWritesSeen):
+        schema.contract()
+
+
+def test_a_write_that_fails_in_the_other_table_leaves_the_session_in_step(mariadb_db):
+    extracted.start(mariadb_db)
+    narrow = replace(extracted.CHANGE, columns=extracted.CHANGE.columns | {"payload": sa.String(12)})
+    schema = extracted.engine(mariadb_db, narrow)
+    schema.expand()
+    schema.migrate()
+    update = "UPDATE secrets SET payload = '{}' WHERE id = '01'"
+    with mariadb_db.connect() as connection:
+        with pytest.raises(sa.exc.DBAPIError, match="Data too long"):
+            connection.exec_driver_sql(update.format("much too long for it"))
+        assert connection.exec_driver_sql("SELECT @bascule_carrying").scalar() is None
+        connection.rollback()
+        # A statement that is killed leaves its mark behind, since no handler runs then.
+        connection.exec_driver_sql("SET @bascule_carrying = UNIX_TIMESTAMP(NOW(6))")
+        connection.exec_driver_sql(update.format("short"))
+        connection.exec_driver_sql("UPDATE payloads SET kind = 'k' WHERE secret_id = '01'")
+        connection.commit()
+    assert extracted.old_side(mariadb_db)["01"] == extracted.new_side(mariadb_db)["01"] == ("short", "k")
+
+
+def test_nothing_is_lost_while_both_releases_write_during_the_backfill_of_an_extracted_table(db):
+    extracted.start(db, 300)
+    schema = extracted.engine(db)
+    schema.expand()
+    stop, wrote, failures = threading.Event(), {}, []
+
+    def go_on(update, part):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            key = f"{(number * 7 + part) % 300 // 2 * 2 + part:02}"
+            try:
+                update(db, key, f"{part} {number}")
+                wrote[key] = f"{part} {number}"
+            except sa.exc.OperationalError as failure:  # a deadlock is broken, and the writer told
+                failures.append(failure)
+
+    # The new release updates rows only where there are some: as long as the backfill runs, it may meet none.
+    writers = [threading.Thread(target=go_on, args=(extracted.update_old, part)) for part in (0, 1)]
+    for writer in writers:
+        writer.start()
+    try:
+        schema.migrate()
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join(30)
+    assert extracted.old_side(db) == extracted.new_side(db)
+    assert {key: extracted.new_side(db)[key][0] for key in wrote} == wrote
+    assert len(failures) <= 3
+
+
 @pytest.mark.parametrize("server", ["postgresql", "mariadb"])
-@pytest.mark.parametrize(("world", "phase", "every"), [("secrets", "rollback", 131), ("renamed", "contract", 61)])
+@pytest.mark.parametrize(
+    ("world", "phase", "every"),
+    [("secrets", "rollback", 131), ("renamed", "contract", 61), ("extracted", "rollback", 131)],
+)
 def test_a_phase_killed_and_run_again_ends_as_if_never_killed(request, server, world, phase, every):
     result = run_killed_kind(request.getfixturevalue(f"{server}_url"), world, phase, every=every)
     assert result["kills"][phase] >= 1

@@ -25,6 +25,7 @@ from bascule.schema.changes.constraints import (
     OnDelete,
 )
 from bascule.schema.changes.data import Becomes, Blocked, DataMigration, Row, Stale, Transform, data_migration
+from bascule.schema.changes.extract_table import ExtractTable
 from bascule.schema.changes.indexes import AddIndex, DropIndex
 from bascule.schema.changes.names import EVENTS, LONGEST_CHAIN, short_name, trigger_name, trigger_names
 from bascule.schema.changes.rename_table import RenameTable
@@ -53,6 +54,7 @@ __all__ = [
     "DropTable",
     "DropUnique",
     "Expression",
+    "ExtractTable",
     "Literal",
     "Merge",
     "OnDelete",

@@ -18,6 +18,7 @@ from bascule.schema.changes import (
     DropNotNull,
     DropTable,
     DropUnique,
+    ExtractTable,
     Merge,
     Rename,
     RenameTable,
@@ -30,6 +31,7 @@ from bascule.schema.derive.base import Derivation, Fence, Known, SomeDerivation
 from bascule.schema.derive.columns import AddColumnDerivation, DropColumnDerivation
 from bascule.schema.derive.constraints import AddConstraintDerivation, DropConstraintDerivation
 from bascule.schema.derive.data import DataMigrationDerivation
+from bascule.schema.derive.extract_table import ExtractTableDerivation
 from bascule.schema.derive.indexes import AddIndexDerivation, DropIndexDerivation
 from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivation
 from bascule.schema.derive.rename_table import RenameTableDerivation
@@ -53,6 +55,7 @@ _BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its o
     DropNotNull: DropNotNullDerivation,
     DropTable: DropTableDerivation,
     DropUnique: DropConstraintDerivation,
+    ExtractTable: ExtractTableDerivation,
     Merge: SyncedDerivation,
     Rename: SyncedDerivation,
     RenameTable: RenameTableDerivation,
