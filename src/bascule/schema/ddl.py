@@ -8,18 +8,19 @@ from sqlalchemy.exc import DBAPIError
 
 from bascule.schema.databases import Step
 from bascule.schema.lease import Lease
-from bascule.schema.refusals import StatementFailed
+from bascule.schema.refusals import LockNotGranted, StatementFailed
 
 __all__ = ["run_steps"]
 
 Work = Callable[[sa.Connection], None]
 
 
-def run_steps(lease: Lease, steps: Sequence[Step], *, first: Work, last: Work) -> None:
+def run_steps(lease: Lease, table: str, steps: Sequence[Step], *, first: Work, last: Work) -> None:
     """Run `first`, the steps that the catalog still calls for, in their order, and `last`; harmless to run again.
 
     With transactional DDL, steps that may share a transaction do, `first` with the first of them and `last` with the
-    last. Without it, each step is by itself.
+    last. Without it, each step is by itself. Before each, whoever has a transaction open on the table is waited for:
+    a statement that waits in the queue for its lock keeps everybody behind it waiting too.
     """
     session = lease.session
     groups = list(_groups(steps, together=session.database.transactional_ddl))
@@ -29,14 +30,19 @@ def run_steps(lease: Lease, steps: Sequence[Step], *, first: Work, last: Work) -
     if before is None:
         session.transaction("begin", first)
     for number, group in enumerate(groups):
-        _run_group(
-            lease,
-            group,
-            before if number == 0 else None,
-            after if number == len(groups) - 1 else None,
-        )
+        session.wait_for_others(table, lambda: _renew(lease))
+        first_work, last_work = before if number == 0 else None, after if number == len(groups) - 1 else None
+        try:
+            _run_group(lease, group, first_work, last_work)
+        except LockNotGranted as error:
+            blockers = session.long_transactions(table)
+            raise LockNotGranted(error.what, error.tries, error.waited_s, blockers) from error
     if after is None:
         session.transaction("finish", last)
+
+
+def _renew(lease: Lease) -> None:
+    lease.session.transaction("renew the lease", lease.renew)
 
 
 def _groups(steps: Sequence[Step], *, together: bool) -> Iterator[list[Step]]:
@@ -90,6 +96,7 @@ class _Run:
         statements = step.late(connection) if step.late else step.statements
         for number, sql in enumerate(statements):
             entry = self.lease.journal(connection, sql, undo="; ".join(step.undo) if number == 0 else None)
+            self.lease.session.database.cut_short(connection, step)
             try:
                 self._execute(connection, sql, step.fallback[number] if step.fallback else None)
             except DBAPIError:

@@ -18,9 +18,9 @@ from bascule.release import Release
 from bascule.schema import state
 from bascule.schema.backfill import Progress
 from bascule.schema.changes import Change
-from bascule.schema.databases import Pace
 from bascule.schema.derive import Fence, Known, derive
 from bascule.schema.lease import Lease, hold
+from bascule.schema.pace import Pace, PaceName
 from bascule.schema.phases import Fleet, Listener, PhaseRun, require_started
 from bascule.schema.refusals import (
     BadChange,
@@ -35,9 +35,11 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
 from bascule.schema.state import ChangeRow, JournalEntry, Phase
+from bascule.schema.throttle import Throttle
 
 if TYPE_CHECKING:
     from bascule.schema.online import OnlineSummary
+    from bascule.schema.plan import SchemaPlan
 
 __all__ = ["Loss", "Options", "SchemaEngine"]
 
@@ -48,15 +50,16 @@ _BASE = "base"
 class Options:
     """How patient the engine is: the length of its lease, how long it waits for another's, and for locks.
 
-    `pace` replaces the database's own pace of backfills. `watch_s` is how long contract looks for writes of old
-    processes that no heartbeat tells of.
+    `pace` is that of backfills, by name or in numbers; `throttles` may hold them back. `watch_s` is how long contract
+    looks for writes of old processes that no heartbeat tells of.
     """
 
     lease_s: float = 10.0
     lease_wait_s: float = 30.0
     retry: Retry = field(default_factory=Retry)
-    pace: Pace | None = None
+    pace: Pace | PaceName | None = None
     watch_s: float = 1.0
+    throttles: tuple[Throttle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ class SchemaEngine:
             for change in self.changes:
                 try:
                     with self._run(session, change) as run:
-                        run.migrate(Listener(progress, should_stop), prefer)
+                        run.migrate(Listener(progress, should_stop, self.options.throttles), prefer)
                 except StaleRows as stale:
                     wrong = wrong or stale
         if wrong is not None:
@@ -224,7 +227,7 @@ class SchemaEngine:
         Raises: PastPointOfNoReturn, SameReleaseAlive, RowsInTheWay; StaleRows when a missing trigger let a new-shape
         write pass the old columns by, unless `accept_loss`; Stopped.
         """
-        listener = Listener(progress, should_stop)
+        listener = Listener(progress, should_stop, self.options.throttles)
         with self._session() as session:
             rows = self._rows(session)
             if not rows:
@@ -273,7 +276,7 @@ class SchemaEngine:
             for change in self.changes:
                 if change.id in rows:
                     with self._run(session, change) as run:
-                        run.verify(Listener(progress))
+                        run.verify(Listener(progress, throttles=self.options.throttles))
         return self.status()
 
     def status(self) -> tuple[ChangeStatus, ...]:
@@ -289,6 +292,14 @@ class SchemaEngine:
             for change in self.changes
         )
         return (*others, *declared)
+
+    def plan(self) -> "SchemaPlan":
+        """Return what is left to do, with every statement, its lock, its cost and its way back; changes nothing."""
+        from bascule.schema.plan import make_plan  # noqa: PLC0415 # only whoever plans needs it
+
+        with self._session() as session:
+            title = session.read("tell its version", _title)
+            return make_plan(session, str(self.release), self.changes, self._rows(session), title)
 
     def history(self) -> tuple[JournalEntry, ...]:
         """Return every statement that any engine ran on this database, oldest first."""
@@ -371,6 +382,12 @@ class SchemaEngine:
                     lease.write(connection, phase=Phase.CONTRACTED)
 
             session.transaction("create the base tables", create)
+
+
+def _title(connection: sa.Connection) -> str:
+    names = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "mysql": "MariaDB"}
+    version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+    return f"{names[connection.dialect.name]} {version}"
 
 
 def _status(row: ChangeRow) -> ChangeStatus:

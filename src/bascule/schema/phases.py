@@ -1,7 +1,7 @@
 """What each phase does to one change, under its lease: look, refuse or act, and record."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,12 @@ from bascule.errors import SchemaError
 from bascule.release import Release
 from bascule.schema.backfill import Progress, Walk, backfill, count_rows, count_stale
 from bascule.schema.catalog import Table
-from bascule.schema.changes import LONGEST_CHAIN, Blocked, Change, Synced
+from bascule.schema.changes import Blocked, Change, Synced
 from bascule.schema.combining import refuse_combination
 from bascule.schema.databases import Step
 from bascule.schema.ddl import run_steps
 from bascule.schema.derive import Fence, Known, SomeDerivation, derive
+from bascule.schema.derive.chain import Link, place_of
 from bascule.schema.keyset import Keyset
 from bascule.schema.lease import Lease
 from bascule.schema.refusals import (
@@ -40,6 +41,7 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
 from bascule.schema.state import CHANGES, ChangeRow, Phase
+from bascule.schema.throttle import Throttle
 from bascule.schema.transform import TransformRows
 from bascule.schema.transform_rows import transform_rows
 
@@ -74,10 +76,11 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whom a long walk tells, and who may stop it."""
+    """Whom a long walk tells, who may stop it, and what may hold it back."""
 
     tell: Callable[[Progress], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
+    throttles: tuple[Throttle, ...] = ()
 
 
 def require_started(change: Change, row: ChangeRow | None) -> ChangeRow:
@@ -349,11 +352,12 @@ class PhaseRun:
         def build(connection: sa.Connection) -> list[Step]:
             return steps(connection, derived.look(connection))
 
-        run_steps(self.lease, self.session.read("read the table", build), first=first, last=last)
+        steps_now = self.session.read("read the table", build)
+        run_steps(self.lease, self.change.table, steps_now, first=first, last=last)
 
     def _walk(self, derived: SomeDerivation, listener: Listener) -> Walk:
         table = self._table(derived)
-        return Walk(Keyset(table.name, table.key), listener.tell, listener.should_stop)
+        return Walk(Keyset(table.name, table.key), listener.tell, listener.should_stop, listener.throttles)
 
     def _begin_expand(self, connection: sa.Connection) -> None:
         """Check the table, and record that new columns found from now on are ours."""
@@ -364,9 +368,9 @@ class PhaseRun:
         if not table.columns and not plain.makes_table:
             raise BadChange(self.change.id, f"there is no table {self.change.table}")
         plain.check(connection, table)
-        spec, chain = plain.spec(), self._chain(connection)
-        remembered = {**plain.remember(table), "before": chain["before"], "goes_on_from": chain["goes_on_from"]}
-        known = derive(self.change, database, Known(chain["depth"], remembered))
+        spec, place = plain.spec(), place_of(self.change, _links(connection, self.change.table))
+        remembered = {**plain.remember(table), "before": place.before, "goes_on_from": place.goes_on_from}
+        known = derive(self.change, database, Known(place.depth, remembered))
         remembered["seen_before"] = known.seen_before()
         self.lease.write(
             connection,
@@ -380,37 +384,11 @@ class PhaseRun:
             rows_stale=0,
             cursor=None,
             last_error=None,
-            depth=chain["depth"],
+            depth=place.depth,
             remembered=json.dumps(remembered),
             fence=None,
             tripwire=None,
         )
-
-    def _chain(self, connection: sa.Connection) -> dict[str, Any]:
-        """Return what the change must know of live changes whose new columns are its old ones.
-
-        Its depth is one more than theirs; `before` is what those columns were before a write of a row that they may
-        not have filled yet; `goes_on_from` names them, so that they are not purged from under its triggers.
-        """
-        chain: dict[str, Any] = {"depth": 0, "before": {}, "goes_on_from": []}
-        if not isinstance(self.change, Synced):
-            return chain
-        split = self.change.as_split()
-        for other in _live(connection, split.table):
-            spec, known = json.loads(other.spec_json), json.loads(other.remembered or "{}")
-            shared = set(spec.get("new", ())) & set(split.old)
-            if other.id == split.id or not shared:
-                continue
-            if other.depth is None:
-                why = f"change {other.id}, whose columns it goes on from, must be contracted first"
-                raise BadChange(split.id, why)
-            chain["depth"] = max(chain["depth"], other.depth + 1)
-            chain["goes_on_from"].append(other.id)
-            seen = known.get("seen_before", {})
-            chain["before"] |= {name: seen[name] for name in shared if name in seen}
-        if chain["depth"] >= LONGEST_CHAIN:
-            raise BadChange(split.id, f"it goes on from {chain['depth']} changes in a row; contract them first")
-        return chain
 
     def _refuse_chained(self, connection: sa.Connection) -> None:
         """Raise StillBuiltUpon while triggers of another change read what this one would remove."""
@@ -481,3 +459,10 @@ def _live(connection: sa.Connection, table: str) -> Sequence[Any]:  # Any: rows 
     columns = (CHANGES.c.id, CHANGES.c.phase, CHANGES.c.spec_json, CHANGES.c.depth, CHANGES.c.remembered)
     live = CHANGES.c.phase.in_((Phase.EXPANDING, *Phase.WITH_TRIGGERS, Phase.RESTORING))
     return connection.execute(sa.select(*columns).where(CHANGES.c.table_name == table, live)).all()
+
+
+def _links(connection: sa.Connection, table: str) -> Iterator[Link]:
+    """Give the live changes of a table as links of a chain."""
+    for row in _live(connection, table):
+        new = frozenset(json.loads(row.spec_json).get("new", ()))
+        yield Link(row.id, new, row.depth, json.loads(row.remembered or "{}").get("seen_before", {}))

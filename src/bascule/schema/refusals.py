@@ -94,10 +94,11 @@ class LeaseLost(SchemaError):
 class LockNotGranted(SchemaError):
     """The database did not grant a lock, in any of several short tries; nothing was changed by this step."""
 
-    def __init__(self, what: str, tries: int, waited_s: float) -> None:
-        self.what, self.tries, self.waited_s = what, tries, waited_s
+    def __init__(self, what: str, tries: int, waited_s: float, blockers: Sequence[str] = ()) -> None:
+        self.what, self.tries, self.waited_s, self.blockers = what, tries, waited_s, tuple(blockers)
+        who = f"some transaction stays open ({'; '.join(self.blockers)})" if blockers else "some transaction stays open"
         super().__init__(
-            f"{what} got no lock in {tries} short tries over {waited_s:.0f} s, because some transaction stays open; "
+            f"{what} got no lock in {tries} short tries over {waited_s:.0f} s, because {who}; "
             "end it, then run the same command again",
             next_command="status",
         )

@@ -17,6 +17,7 @@ from bascule.schema.refusals import DatabaseUnreachable, LockNotGranted, Stateme
 __all__ = ["Retry", "Session"]
 
 T = TypeVar("T")
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,20 @@ class Session:
                 return work(connection.execution_options(isolation_level="AUTOCOMMIT"))
 
         return self._retried(what, once)
+
+    def wait_for_others(self, table: str, meanwhile: Callable[[], object]) -> None:
+        """Wait until no transaction of others has been open on a table for long, but not for ever.
+
+        After a third of the time that locks are tried for, they are tried all the same: others may come and go.
+        """
+        until = self.retry.clock() + self.retry.within_s / 3
+        while self.retry.clock() < until and self.long_transactions(table):
+            meanwhile()
+            self.retry.sleep(_LOOK_EVERY_S)
+
+    def long_transactions(self, table: str) -> tuple[str, ...]:
+        """Return whose transactions a lock on the table would wait for, in words."""
+        return self.read("look for open transactions", lambda c: self.database.long_transactions(c, table))
 
     def pause(self, seconds: float) -> None:
         """Leave the database to others."""

@@ -6,7 +6,7 @@ import uuid
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
-from support.killing import run_killed
+from support.killing import KILLS, PHASES, run_killed
 from support.people import (
     ALIAS,
     NAMES,
@@ -183,10 +183,10 @@ def test_a_not_null_column_whose_default_cannot_be_chosen_is_refused(mariadb_db)
 def test_expand_gives_up_its_place_in_the_queue_and_works_once_the_blocker_ends(db):
     create_people(db, ROWS[:3])
     make_engine(db, []).expand()
-    hasty = make_engine(db, [ALIAS], options=Options(retry=Retry(within_s=0.1)))
+    hasty = make_engine(db, [ALIAS], options=Options(retry=Retry(within_s=0.6)))
     with db.connect() as reader:
         reader.exec_driver_sql("SELECT * FROM people").all()
-        with pytest.raises(LockNotGranted):
+        with pytest.raises(LockNotGranted, match=r"stays open \((process|connection) \d+.*, open for \d+ s\)"):
             hasty.expand()
         with db.connect() as other:  # the table can be read and written meanwhile
             other.execute(sa.text("UPDATE people SET nick = 'x' WHERE id = '0001'"))
@@ -194,12 +194,12 @@ def test_expand_gives_up_its_place_in_the_queue_and_works_once_the_blocker_ends(
     assert phases(hasty.expand()) == {"people-alias": "expanded"}
 
 
-@pytest.mark.parametrize("phase", ["expand", "migrate", "contract", "rollback"])
+@pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("server", ["postgresql", "mariadb"])
 def test_a_phase_killed_and_run_again_ends_as_if_never_killed(request, server, phase):
     url = request.getfixturevalue(f"{server}_url")
-    result = run_killed(url, phase, every=53)
-    assert result["kills"] >= 3
+    result = run_killed(url, phase)
+    assert result["kills"] >= (KILLS or result["statements"]) - 2
     assert result["different"] == []
 
 
@@ -291,9 +291,9 @@ def test_a_column_that_a_killed_engine_added_after_we_looked_is_taken_as_ours(ma
         state.ensure_row(session, "late", release="2027.1", table="people", spec={})
         with hold(session, "late", lease_s=5, wait_s=0) as lease:
             step = Step("add column people.age", (sql,), lambda _: next(late))
-            run_steps(lease, [step], first=lease.renew, last=lease.renew)
+            run_steps(lease, "people", [step], first=lease.renew, last=lease.renew)
             with pytest.raises(StatementFailed, match="1060"):
-                run_steps(lease, [step], first=lease.renew, last=lease.renew)
+                run_steps(lease, "people", [step], first=lease.renew, last=lease.renew)
 
 
 def test_percent_signs_and_colons_in_expressions_reach_the_database_as_written(db):

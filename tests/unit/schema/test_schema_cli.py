@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from support.people import columns, create_people, make_engine, phases, write
 from support.waiting import eventually
@@ -139,3 +140,105 @@ def test_ctrl_c_stops_at_the_edge_of_a_batch_with_code_3_and_the_next_run_goes_o
     assert last.endswith("next: slow migrate")
     assert 0 < schema.status()[0].rows_done < 420
     assert phases(schema.migrate()) == {"people-names": "synced", "people-alias": "synced"}
+
+
+def test_plan_prints_what_will_be_done_and_does_nothing(db, run):
+    before = sa.inspect(db).get_table_names()
+    result = run("plan")
+    assert result.exit_code == 0
+    assert "people: about 20 rows" in result.stdout
+    assert "expand  people-alias  (2027.1, table people)" in result.stdout
+    assert "undo: ALTER TABLE people DROP COLUMN alias" in result.stdout
+    assert "removes people.nick: the point of no return" in result.stdout
+    assert "not kept by a way back: a name without a blank" in result.stdout
+    assert sa.inspect(db).get_table_names() == before
+
+
+def test_plan_as_sql_is_what_expand_runs(db, run):
+    script = run("plan", "--sql").stdout
+    run("expand")
+    statements = [entry["statement"] for entry in json.loads(run("history", "--json").stdout)["statements"]]
+    assert len(statements) > 10
+    assert [sql for sql in statements if f"{sql};" not in script] == []
+
+
+def test_a_finished_plan_is_empty(run):
+    for phase in ("expand", "migrate", "contract"):
+        run(phase)
+    assert run("purge", "--yes").exit_code == 0
+    assert "nothing is left to do" in run("plan").stdout
+    assert json.loads(run("plan", "--json").stdout)["phases"] == []
+
+
+def test_the_exit_code_of_status_tells_what_is_next(run):
+    for phase, code in (("expand", 3), ("migrate", 4), ("fence", 5), ("contract", 5)):
+        assert run("status").exit_code == code
+        assert run(phase).exit_code == 0
+    assert run("status").exit_code == 0
+
+
+def test_purge_without_a_terminal_wants_yes(db, run):
+    for phase in ("expand", "migrate", "contract"):
+        run(phase)
+    refused = run("purge")
+    assert refused.exit_code == 2
+    assert "removes people.fullname: the point of no return" in refused.stderr
+    assert "fullname" in columns(db)
+    assert run("purge", "--yes").exit_code == 0
+    assert "fullname" not in columns(db)
+
+
+def test_rollback_tells_what_was_lost(db, run):
+    run("expand")
+    write(db, "UPDATE people SET first = 'Ada Maria' WHERE id = '05'")
+    result = run("rollback")
+    assert result.exit_code == 0
+    assert (
+        "lost with people-names (people): a name without a blank gets one at its end; rows concerned: 1"
+        in result.stderr
+    )
+
+
+def test_rollback_can_keep_both_sides_in_step_and_stop_at_a_release(db, run):
+    for phase in ("expand", "migrate", "contract"):
+        run(phase)
+    assert run("rollback", "--keep-synced").exit_code == 0
+    assert '"synced"' in run("status", "--json").stdout
+    assert run("rollback", "--to", "2027.1").exit_code == 0
+    assert "alias" in columns(db)
+    assert run("rollback", "--to", "2026.2").exit_code == 0
+    assert "alias" not in columns(db)
+    assert run("rollback", "--to", "nonsense").exit_code == 2
+
+
+def test_a_fence_counts_old_writes_and_contract_names_them(db, run):
+    for phase in ("expand", "migrate", "fence"):
+        run(phase)
+    write(db, "UPDATE people SET nick = 'late' WHERE id = '05'")
+    refused = run("contract")
+    assert refused.exit_code == 1
+    assert "change people-alias saw 1 writes to people in the old release's shape" in refused.stderr
+    assert run("fence").exit_code == 0
+    assert run("contract").exit_code == 0
+
+
+def test_a_fence_may_refuse_old_writes(db, run):
+    for phase in (("expand",), ("migrate",), ("fence", "--refuse")):
+        assert run(*phase).exit_code == 0
+    with pytest.raises(sa.exc.IntegrityError, match="in the old shape, which is fenced off"):
+        write(db, "UPDATE people SET nick = 'late' WHERE id = '05'")
+    write(db, "UPDATE people SET alias = 'new' WHERE id = '05'")
+    run("rollback", "--keep-synced")
+    write(db, "UPDATE people SET nick = 'again' WHERE id = '05'")
+
+
+def test_a_probe_that_fails_holds_migrate_back_until_it_is_stopped(run):
+    run("expand")
+    assert run("migrate", "--probe-limit", "3").exit_code == 2
+    assert run("migrate", "--probe", "true", "--pace", "gentle").exit_code == 0
+
+
+def test_history_tells_every_statement_and_how_long_it_took(run):
+    run("expand")
+    lines = run("history").stdout.splitlines()
+    assert any("people-alias expanding" in line and "ADD COLUMN alias" in line and " ms: " in line for line in lines)

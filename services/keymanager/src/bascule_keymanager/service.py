@@ -21,7 +21,7 @@ from bascule_keymanager.storage.secrets import SecretStore
 
 __all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
 
-_READY = (Phase.SYNCED, *Phase.WITHOUT_OLD)
+_READY = (Phase.SYNCED, Phase.FENCED, *Phase.WITHOUT_OLD)
 
 
 class SchemaNotReady(LifecycleError):

@@ -17,7 +17,7 @@ __all__ = ["upgrade_checks"]
 
 Answer = tuple[Code, str]
 
-_AT_REST = (*Phase.UNTOUCHED, Phase.CONTRACTED)
+_AT_REST = (*Phase.UNTOUCHED, Phase.CONTRACTED, Phase.PURGED)
 
 
 def upgrade_checks(parts: Parts) -> list[Check]:

@@ -210,6 +210,15 @@ class Database(ABC):
         del connection
         return Keys(keyset)
 
+    def long_transactions(self, connection: sa.Connection, table: str) -> tuple[str, ...]:
+        """Return who has a transaction open that a lock on the table would wait for, and not only for a moment."""
+        del connection, table
+        return ()
+
+    def cut_short(self, connection: sa.Connection, step: Step) -> None:
+        """Prepare for a step that takes an instant once it has its lock, or for one that does not."""
+        del connection, step
+
     def wants_fallback(self, error: DBAPIError) -> bool:
         """Whether a step's first form is not possible on this table, and its second should be tried."""
         del error

@@ -1,6 +1,7 @@
 """MariaDB 10.6 or newer: every DDL commits by itself, so each step is idempotent; BEFORE triggers set NEW."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -13,7 +14,11 @@ from bascule.schema.refusals import UnsupportedDatabase
 
 __all__ = ["BACKFILL_VARIABLE", "MariaDB"]
 
-_LOCK_TROUBLE = {1205, 1213, 1020}  # lock wait timeout, deadlock, record changed since the snapshot
+# Lock wait timeout, deadlock, record changed since the snapshot; and the statement's time was up, see `cut_short`.
+_LOCK_TROUBLE = {1205, 1213, 1020, 1969}
+_NEEDS_PRIVILEGE = 1227
+_LOCK_WAIT_S = 0.5
+_MORE_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
 _INSTANT, _ONLINE = "ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE"
 _WRITABLE_DEFAULTS = {
     **dict.fromkeys(("char", "varchar", "binary", "varbinary", "text", "tinytext", "mediumtext", "longtext"), "''"),
@@ -53,7 +58,9 @@ class MariaDB(Database):
     def begin(self, connection: sa.Connection, *, writes: bool) -> None:
         """Set the timeouts: a statement that waits for a metadata lock stalls every later query of the table."""
         del writes
-        connection.exec_driver_sql("SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1")
+        connection.exec_driver_sql(
+            "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, max_statement_time = 0"
+        )
         connection.exec_driver_sql(f"SET {BACKFILL_VARIABLE} = 1")
 
     def differs(self, left: str, right: str) -> str:
@@ -103,6 +110,36 @@ class MariaDB(Database):
             "WHERE event_object_schema = database() AND event_object_table = :table"
         )
         return {row[0]: row[1] for row in connection.execute(query, {"table": table})}
+
+    def long_transactions(self, connection: sa.Connection, table: str) -> tuple[str, ...]:
+        """Return all of them, since the server does not tell which tables one has touched; none without PROCESS.
+
+        Its clock of transactions knows whole seconds only: so those that are there at several looks in a row.
+        """
+        del table
+        query = sa.text(
+            "SELECT trx_mysql_thread_id AS id, trx_id AS trx, trx_started AS began, "
+            "timestampdiff(SECOND, trx_started, now()) AS age FROM information_schema.innodb_trx "
+            "WHERE trx_mysql_thread_id NOT IN (0, connection_id()) ORDER BY age DESC"
+        )
+        try:
+            rows = connection.execute(query).all()
+            for _ in range(_MORE_LOOKS):
+                if not rows:
+                    return ()
+                time.sleep(_BETWEEN_LOOKS_S)
+                seen = {(row.id, row.trx, row.began) for row in rows}
+                rows = [row for row in connection.execute(query) if (row.id, row.trx, row.began) in seen]
+        except DBAPIError as error:
+            if _code(error) != _NEEDS_PRIVILEGE:
+                raise
+            return ()
+        return tuple(f"connection {row.id}, open for {row.age} s" for row in rows)
+
+    def cut_short(self, connection: sa.Connection, step: Step) -> None:
+        """Let an instant step wait for half a second, where the lock timeout knows only whole ones."""
+        limit = _LOCK_WAIT_S if step.impact.work == "instant" else 0
+        connection.exec_driver_sql(f"SET SESSION max_statement_time = {limit}")
 
     def size(self, connection: sa.Connection, table: str) -> tuple[int, int]:
         """Return InnoDB's estimates."""
@@ -204,8 +241,10 @@ class MariaDB(Database):
         """Return what stands behind the column's name in the table's definition."""
         text = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {self.quote(table)}").one()[1])
         name = f"  `{column.replace('`', '``')}` "
-        line = next(line for line in text.splitlines() if line.lower().startswith(name.lower()))
-        return line[len(name) :].removesuffix(",")
+        for line in text.splitlines():
+            if line.lower().startswith(name.lower()):
+                return line[len(name) :].removesuffix(",")
+        raise LookupError(f"table {table} has no column {column}")
 
     def add_constraint(self, connection: sa.Connection | None, constraint: Constraint) -> list[Step]:
         """Make a constraint bind: a foreign key without looking at the rows; a check by triggers.

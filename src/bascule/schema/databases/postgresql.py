@@ -83,6 +83,17 @@ class PostgreSQL(Database):
         )
         return set(connection.scalars(query, {"table": self.quote(table)}))
 
+    def long_transactions(self, connection: sa.Connection, table: str) -> tuple[str, ...]:
+        """Return the clients that hold any lock on this very table."""
+        query = sa.text(
+            "SELECT DISTINCT a.pid, a.usename, extract(epoch FROM now() - a.xact_start)::int AS age FROM pg_locks l "
+            "JOIN pg_stat_activity a USING (pid) WHERE l.relation = to_regclass(:table) AND l.granted "
+            "AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend' "
+            "AND a.xact_start < now() - interval '300 ms' ORDER BY age DESC"
+        )
+        rows = connection.execute(query, {"table": self.quote(table)})
+        return tuple(f"process {row.pid} of {row.usename}, open for {row.age} s" for row in rows)
+
     def size(self, connection: sa.Connection, table: str) -> tuple[int, int]:
         """Return the planner's number of rows and the table's bytes; of a table never analysed, count up to a few."""
         query = sa.text(

@@ -141,6 +141,10 @@ class SQLite(Database):
         del table
         return (f"DROP TRIGGER IF EXISTS {self.quote(name)}",)
 
+    def drop_column(self, table: str, name: str) -> Step:
+        """Drop a column: the table is written anew."""
+        return replace(super().drop_column(table, name), impact=Impact(self.instant.lock, "writers", "rebuild"))
+
     def set_default(self, connection: sa.Connection, table: str, column: str, default: str) -> Step:
         """Give a column a default by rewriting the table's text."""
         return self._rewrite(
