@@ -1,7 +1,7 @@
 """Kill a schema phase at its n-th statement or commit, run it again, and compare with a run that was not killed.
 
 A program, so that the kill is a real SIGKILL of a real process, and the hook that deals it exists nowhere else:
-    BASCULE_TEST_KILL_EVERY=3 python killed_phase.py URL PHASE      prints {"kills": ..., "different": [...]}
+    BASCULE_TEST_KILLS=5 python killed_phase.py URL PHASE      prints {"kills": ..., "different": [...], ...}
 """
 
 import itertools
@@ -11,15 +11,52 @@ import signal
 import sys
 
 import sqlalchemy as sa
-from support.people import create_people, make_engine, people, phases, write
+from support.people import ALIAS, NAMES, QUICK, create_people, make_engine, people, phases, write
+
+from bascule.schema import (
+    AddCheck,
+    AddColumn,
+    AddIndex,
+    AddTable,
+    AddUnique,
+    DropColumn,
+    DropIndex,
+    DropNotNull,
+    SetNotNull,
+)
+from bascule.schema.databases import database_of
 
 ROWS = [(f"key-{number:02}", f"First{number} Last é{number}", f"nick {number}") for number in range(9)]
+UP_TO_SYNCED = ("expand", "migrate")
 BEFORE = {
     "expand": (),
     "migrate": ("expand",),
-    "contract": ("expand", "migrate"),
-    "rollback": ("expand", "migrate"),
+    "fence": UP_TO_SYNCED,
+    "contract": UP_TO_SYNCED,
+    "purge": (*UP_TO_SYNCED, "contract"),
+    "rollback": UP_TO_SYNCED,
+    "restore": (*UP_TO_SYNCED, "contract"),
 }
+LABEL = sa.Table("label", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("word", sa.String(9)))
+# One of each way to derive a change, on columns that do not touch each other.
+CHANGES = (
+    NAMES,
+    ALIAS,
+    AddColumn(id="k-tenant", table="people", column="tenant", type=sa.String(9), nullable=False, default="legacy"),
+    AddColumn(id="k-handle", table="people", column="handle", type=sa.String(50), nullable=False, fill="{row.id}"),
+    SetNotNull(id="k-age", table="people", column="age", type=sa.Integer(), fill="0"),
+    DropNotNull(id="k-town", table="people", column="town", type=sa.String(20)),
+    DropColumn(id="k-gone", table="people", column="gone", type=sa.String(20), stand_in="none"),
+    AddCheck(id="k-check", table="people", name="ck_age", check="{row.age} >= 0"),
+    AddUnique(id="k-unique", table="people", name="uq_id_age", columns=["id", "age"]),
+    AddIndex(id="k-index", table="people", name="ix_age", columns=["age"]),
+    DropIndex(id="k-noindex", table="people", name="ix_town", columns=["town"]),
+    AddTable(id="k-table", table="label", definition=LABEL),
+)
+
+
+def engine(db):
+    return make_engine(db, CHANGES, options=QUICK)
 
 
 def connect(url):
@@ -37,11 +74,26 @@ def start_over(db, phase):
         with db.begin() as connection:
             for name in connection.scalars(sa.text("SELECT proname FROM pg_proc WHERE proname LIKE 'bsc%'")).all():
                 connection.exec_driver_sql(f"DROP FUNCTION {name}()")
+            for name in connection.scalars(sa.text("SELECT relname FROM pg_class WHERE relkind = 'S'")).all():
+                connection.exec_driver_sql(f"DROP SEQUENCE IF EXISTS {name} CASCADE")
+    if db.dialect.name == "mysql":
+        for name in ("bsc_people_names_wire", "bsc_people_alias_wire"):
+            write(db, f"DROP SEQUENCE IF EXISTS {name}")
     create_people(db, ROWS)
+    write(db, "ALTER TABLE people ADD COLUMN town varchar(20) NOT NULL DEFAULT 'here'")
+    write(db, "ALTER TABLE people ADD COLUMN gone varchar(20) NOT NULL DEFAULT ''")
     write(db, "CREATE INDEX ix_nick ON people (nick)")
-    schema = make_engine(db)
+    write(db, "CREATE INDEX ix_town ON people (town)")
+    schema = engine(db)
     for earlier in BEFORE[phase]:
         getattr(schema, earlier)()
+
+
+def run(schema, phase):
+    if phase == "restore":
+        schema.rollback(keep_synced=True)
+    else:
+        getattr(schema, phase)()
 
 
 def kill_at(db, phase, number):
@@ -58,7 +110,7 @@ def kill_at(db, phase, number):
 
         sa.event.listen(dying, "before_cursor_execute", count)
         sa.event.listen(dying, "commit", count)
-        getattr(make_engine(dying), phase)()
+        run(engine(dying), phase)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
@@ -70,26 +122,34 @@ def kill_at(db, phase, number):
 
 def live_on(db, phase):
     """While the killed phase lies there, the service goes on: the release that is running must be able to write."""
-    if phase == "contract":
-        write(db, "INSERT INTO people (id, first, last, alias) VALUES ('later', 'Ada', 'Byron', 'ada')")
+    if phase in ("contract", "purge", "restore"):
+        write(
+            db, "INSERT INTO people (id, first, last, alias, handle, age) VALUES ('l', 'Ada', 'Byron', 'ada', 'l', 1)"
+        )
         write(db, "UPDATE people SET last = 'King' WHERE id = 'key-03'")
         return
-    write(db, "INSERT INTO people (id, fullname, nick) VALUES ('later', 'Ada Byron', 'ada')")
-    write(db, "UPDATE people SET fullname = 'Ada King', nick = NULL WHERE id = 'later'")
+    write(db, "INSERT INTO people (id, fullname, nick, age) VALUES ('l', 'Ada Byron', 'ada', 1)")
+    write(db, "UPDATE people SET fullname = 'Ada King', nick = NULL WHERE id = 'l'")
     write(db, "UPDATE people SET fullname = 'Other Name' WHERE id = 'key-03'")
 
 
 def picture(db, phase):
     """Return everything that must be the same in the end."""
-    schema = make_engine(db)
+    schema = engine(db)
     if phase == "expand":
         schema.migrate()  # until then, a row's new columns tell whether it was written before or after the kill
     if phase == "contract":
         schema.purge()  # until then, an old column tells whether it was written before or after the kill
     inspector = sa.inspect(db)
     return {
-        "columns": sorted(column["name"] for column in inspector.get_columns("people")),
+        "columns": sorted(
+            (column["name"], column["nullable"], column["name"] == "town" or str(column["default"]))
+            for column in inspector.get_columns("people")
+        ),
         "indexes": sorted((index["name"], *index["column_names"]) for index in inspector.get_indexes("people")),
+        "tables": sorted(inspector.get_table_names()),
+        "checks": sorted(check["name"] or "" for check in inspector.get_check_constraints("people")),
+        "triggers": sorted(database_of(db.dialect).triggers(db.connect(), "people")),
         "rows": people(db),
         "phases": phases(schema.verify()),
     }
@@ -99,19 +159,36 @@ def main(url, phase):
     db = connect(url)
     start_over(db, phase)
     live_on(db, phase)
-    getattr(make_engine(db), phase)()
-    expected, different, kills = picture(db, phase), [], 0
-    for number in itertools.count(1, int(os.environ.get("BASCULE_TEST_KILL_EVERY", "1"))):
+    statements = count_statements(db, phase)
+    expected, different, killed_at = picture(db, phase), [], []
+    for number in numbers(statements):
         start_over(db, phase)
-        killed = kill_at(db, phase, number)
-        if not killed:
+        if not kill_at(db, phase, number):
             break
-        kills += 1
+        killed_at.append(number)
         live_on(db, phase)
-        getattr(make_engine(db), phase)()
+        run(engine(db), phase)
         if picture(db, phase) != expected:
             different.append(number)
-    print(json.dumps({"kills": kills, "different": different}))  # the result of this program
+    # The result of this program.
+    print(json.dumps({"statements": statements, "kills": len(killed_at), "different": different}))
+
+
+def count_statements(db, phase):
+    """Run the phase undisturbed; return how many statements and commits it makes."""
+    counted = connect(db.url)
+    seen = itertools.count()
+    sa.event.listen(counted, "before_cursor_execute", lambda *_arguments, **_keywords: next(seen) and None)
+    sa.event.listen(counted, "commit", lambda *_arguments: next(seen) and None)
+    run(engine(counted), phase)
+    return next(seen)
+
+
+def numbers(statements):
+    """Return where to kill: at every statement, or at as many as BASCULE_TEST_KILLS says, evenly spread."""
+    kills = int(os.environ.get("BASCULE_TEST_KILLS", "0")) or statements
+    step = max(statements / kills, 1.0)
+    return sorted({1 + int(step * (number + 0.5)) for number in range(kills) if step * (number + 0.5) < statements})
 
 
 if __name__ == "__main__":
