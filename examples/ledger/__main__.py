@@ -25,7 +25,7 @@ def open_account(parts: Parts, owner: str) -> None:
     click.echo(f"account {parts.book.open(owner)}")
 
 
-@ledger.command()
+@ledger.command(context_settings={"ignore_unknown_options": True})  # amounts may be negative
 @click.argument("account", type=int)
 @click.argument("cents", type=int)
 @click.argument("memo", default="")

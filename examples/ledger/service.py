@@ -31,7 +31,7 @@ class Parts:
     @property
     def alembic(self) -> Config:
         """Alembic's configuration: the revisions up to this release."""
-        config = Config(str(HERE / f"r{self.release}" / "alembic.ini"))
+        config = Config(str(HERE / f"r{self.release}.ini"))
         config.set_main_option("sqlalchemy.url", self.url.replace("%", "%%"))
         return config
 
