@@ -40,9 +40,7 @@ NAMES = Split(
 )
 ALIAS = Rename(id="people-alias", table="people", old="nick", new="alias", type=sa.String(50))
 
-QUICK = Options(
-    lease_s=5.0, lease_wait_s=0.0, retry=Retry(within_s=20.0), pace=Pace(0.02, 3, 1.0), watch_s=0.0
-)
+QUICK = Options(lease_s=5.0, lease_wait_s=0.0, retry=Retry(within_s=20.0), pace=Pace(0.02, 3, 1.0), watch_s=0.0)
 
 
 def nobody(_release):

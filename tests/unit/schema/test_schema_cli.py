@@ -4,6 +4,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from support.people import columns, create_people, make_engine, phases, write
 from support.waiting import eventually
 
 from bascule.errors import SchemaError
-from bascule.schema import schema_cli
+from bascule.schema import SetNotNull, schema_cli
 
 ROWS = [(f"{number:02}", f"First{number} Last{number}", f"nick{number}") for number in range(20)]
 TESTS = pathlib.Path(__file__).parents[2]
@@ -242,3 +243,32 @@ def test_history_tells_every_statement_and_how_long_it_took(run):
     run("expand")
     lines = run("history").stdout.splitlines()
     assert any("people-alias expanding" in line and "ADD COLUMN alias" in line and " ms: " in line for line in lines)
+
+
+def test_online_data_migrations_end_with_the_codes_that_nova_made_known(db, run):
+    assert run("online_data_migrations", "--max-count", "0").exit_code == 127
+    assert run("online_data_migrations", "--max-count", "many").exit_code == 127
+    assert run("online_data_migrations").exit_code == 2
+    run("expand")
+    first = run("online_data_migrations", "--max-count", "5")
+    assert first.exit_code == 1
+    assert "people-names: 20 found, " in first.stdout
+    codes = [run("online_data_migrations", "--max-count", "10").exit_code for _ in range(10)]
+    assert codes[-1] == 0
+    assert codes == sorted(codes, reverse=True)
+    document = json.loads(run("online_data_migrations", "--json").stdout)
+    assert (document["code"], [change["found"] for change in document["changes"]]) == (0, [0, 0])
+    assert '"synced"' in run("status", "--json").stdout
+
+
+def test_rows_that_somebody_must_mend_are_blocked(db):
+    create_people(db, ROWS)
+    strict = SetNotNull(id="nick-strict", table="people", column="nick", type=sa.String(50))
+    write(db, "UPDATE people SET nick = NULL WHERE id = '05'")
+    invoke = partial(CliRunner().invoke, schema_cli(lambda: make_engine(db, [strict])))
+    assert invoke(["expand"]).exit_code == 0
+    result = invoke(["online_data_migrations"])
+    assert result.exit_code == 3
+    assert "nick-strict: 21 found, 20 done, 1 blocked" in result.stdout
+    write(db, "UPDATE people SET nick = '' WHERE id = '05'")
+    assert invoke(["online_data_migrations"]).exit_code == 0

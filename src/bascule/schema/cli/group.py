@@ -20,7 +20,7 @@ from dataclasses import asdict, replace
 import click
 
 from bascule.documents.status import ChangeStatus
-from bascule.errors import ReleaseError
+from bascule.errors import BasculeError, ReleaseError
 from bascule.release import Release
 from bascule.schema.cli.output import Meter, attempt, interruptible, print_statuses, wants_json
 from bascule.schema.derive import Fence
@@ -34,6 +34,7 @@ __all__ = ["schema_cli"]
 
 MakeEngine = Callable[[], SchemaEngine]
 
+_ALL = 2**62
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 _VERBS = (
     "plan, expand, migrate, online_data_migrations, fence, contract, purge, rollback, verify, status, history, lint"
@@ -61,7 +62,7 @@ def schema_cli(make_engine: MakeEngine) -> click.Group:
         if not context.invoked_subcommand:
             context.invoke(db_manage.commands[phases[0]], as_json=as_json)
 
-    for add in (_add_looking, _add_forward, _add_migrating, _add_ending, _add_lint):
+    for add in (_add_looking, _add_forward, _add_migrating, _add_online, _add_ending, _add_lint):
         add(db_manage, make_engine)
     return db_manage
 
@@ -204,6 +205,39 @@ def _add_migrating(group: click.Group, make_engine: MakeEngine) -> None:
             )
             statuses = attempt(lambda: engine.migrate(meter, should_stop=should_stop, prefer=prefer))
         print_statuses(statuses, as_json=as_json)
+
+
+def _add_online(group: click.Group, make_engine: MakeEngine) -> None:
+    @group.command("online_data_migrations")
+    @click.option("--max-count", default=None, help="At most so many rows of all changes together; all without it.")
+    @_JSON
+    def online_data_migrations(max_count: str | None, as_json: bool) -> None:
+        """Make a number of old rows right, and tell how many were found, done and blocked.
+
+        Exit codes: 0 finished, 1 more to do (run it again), 2 failed without progress, 3 rows are blocked until
+        somebody mends them, 127 wrong usage.
+        """
+        from bascule.schema.online import migrate_some  # noqa: PLC0415 # only this command needs it
+
+        if max_count is not None and not (max_count.isdecimal() and int(max_count) > 0):
+            click.echo("Error: --max-count must be a whole number above 0", err=True)
+            sys.exit(127)
+        engine = attempt(make_engine, codes={BasculeError: 2})
+        summary = attempt(
+            lambda: migrate_some(engine, _ALL if max_count is None else int(max_count)), codes={BasculeError: 2}
+        )
+        if wants_json(as_json):
+            click.echo(
+                json.dumps(
+                    {"code": summary.code, "changes": [asdict(change) for change in summary.changes]}, default=str
+                )
+            )
+        else:
+            for change in summary.changes:
+                click.echo(f"{change.change}: {change.found} found, {change.done} done, {change.blocked} blocked")
+                if change.error:
+                    click.echo(f"Error: {change.error}", err=True)
+        sys.exit(summary.code)
 
 
 def _add_ending(group: click.Group, make_engine: MakeEngine) -> None:
