@@ -23,6 +23,7 @@ def test_both_releases_write_at_each_step_and_skipping_releases_leads_to_the_sam
     start(url)
     for old, new in (("1", "2"), ("2", "3"), ("3", "4")):
         _, after, schema, expected = take_over(url, old, new)
+        command.check(after.alembic)
         schema.fence("refuse")
         schema.contract()
         schema.purge()
