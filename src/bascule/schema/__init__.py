@@ -26,13 +26,15 @@ from bascule.schema.changes import (
     SetNotNull,
     Split,
     Stale,
+    WidenKey,
     data_migration,
     trigger_names,
 )
 from bascule.schema.cli import schema_cli
-from bascule.schema.databases import Pace
 from bascule.schema.engine import Loss, Options, SchemaEngine
+from bascule.schema.pace import Pace, PaceName
 from bascule.schema.session import Retry
+from bascule.schema.throttle import Probe, ReplicaLag, Throttle
 
 __all__ = [
     "AddCheck",
@@ -56,15 +58,20 @@ __all__ = [
     "Merge",
     "Options",
     "Pace",
+    "PaceName",
+    "Probe",
     "Progress",
     "Rename",
     "RenameTable",
+    "ReplicaLag",
     "Retry",
     "Retype",
     "SchemaEngine",
     "SetNotNull",
     "Split",
     "Stale",
+    "Throttle",
+    "WidenKey",
     "data_migration",
     "schema_cli",
     "trigger_names",

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
-from support import extracted, renamed, secrets
+from support import extracted, renamed, secrets, widened
 from support.killed_kind import run_killed_kind
 from support.people import columns, phases, write
 from support.secrets import make, wrap
 
 from bascule.schema import Options, Retry, data_migration
-from bascule.schema.refusals import LockNotGranted, OldWritesSeen, RowsBlocked, StaleRows
+from bascule.schema.refusals import BadChange, LockNotGranted, OldWritesSeen, RowsBlocked, RowsInTheWay, StaleRows
 
 
 def test_data_is_migrated_while_both_releases_write_and_can_be_taken_back_in_every_phase(db):
@@ -153,13 +153,16 @@ def follows(db):
 
 def test_a_key_that_the_database_gives_out_comes_through_the_view_too(db):
     serial = "serial" if db.dialect.name == "postgresql" else "integer AUTO_INCREMENT"
-    write(db, f"CREATE TABLE people (id {serial} PRIMARY KEY, nick varchar(9) DEFAULT 'none')")
+    write(db, f"CREATE TABLE people (id {serial} PRIMARY KEY, age integer, nick varchar(9) DEFAULT 'none')")
     renamed.engine(db).expand()
-    people = sa.Table("persons", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("nick"))
+    persons = sa.Table(
+        "persons", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("age"), sa.Column("nick")
+    )
     with db.begin() as connection:
-        keys = [connection.execute(sa.insert(people)).inserted_primary_key for _ in "ab"]
-        assert [tuple(key) for key in keys] == [(1,), (2,)]
-        assert connection.scalars(sa.select(people.c.nick)).all() == ["none", "none"]
+        for key in (1, 2):
+            found = connection.execute(sa.insert(persons).values(age=7)).inserted_primary_key
+            assert tuple(found) == (key,)
+        assert connection.scalars(sa.select(persons.c.nick)).all() == ["none", "none"]
 
 
 def test_a_reader_that_holds_the_table_keeps_no_swap_half_done(db):
@@ -281,10 +284,121 @@ def test_nothing_is_lost_while_both_releases_write_during_the_backfill_of_an_ext
     assert len(failures) <= 3
 
 
-@pytest.mark.parametrize("server", ["postgresql", "mariadb"])
+def test_a_key_becomes_wide_with_its_references_while_both_releases_write(postgresql_db):
+    db = postgresql_db
+    widened.start(db)
+    before = widened.shape(db)
+    schema = widened.engine(db)
+    for phase in ("expand", "migrate", "fence", "contract"):
+        getattr(schema, phase)()
+        widened.insert(db, phase)
+        with db.begin() as connection:
+            key = connection.scalar(sa.text("SELECT max(id) FROM owners"))
+            connection.execute(sa.text("UPDATE owners SET parent = :k WHERE id = 1"), {"k": key})
+    assert len(widened.rows(db)) == 13
+    for table, column in (("owners", "id"), ("pets", "owner")):
+        (found,) = [one for one in sa.inspect(db).get_columns(table) if one["name"] == column]
+        assert (str(found["type"]), found["nullable"]) == ("BIGINT", False)
+    with pytest.raises(sa.exc.IntegrityError):
+        write(db, "INSERT INTO pets (id, owner) VALUES (999, 999)")
+    with pytest.raises(sa.exc.IntegrityError):
+        widened.insert(db, "twice", key=1)
+    schema.rollback(keep_synced=True)
+    widened.insert(db, "back")
+    schema.rollback()
+    assert widened.shape(db) == before
+    assert len(widened.rows(db)) == 14
+    for phase in ("expand", "migrate", "contract"):
+        getattr(schema, phase)()
+    write(db, f"SELECT setval('owners_id_seq', {widened.LARGEST})")
+    assert widened.insert(db, "beyond") == widened.LARGEST + 1
+    with pytest.raises(RowsInTheWay, match="type cannot hold"):
+        schema.rollback()
+    schema.contract()
+    schema.purge()
+    assert phases(schema.verify()) == {"pets-owner": "purged", "owners-id": "purged"}
+    after = widened.shape(db)
+    assert after["owners"][1:] == before["owners"][1:]
+    assert after["pets"][1:] == before["pets"][1:]
+    assert [name for name, *_ in after["owners"][0]] == ["id", "name", "parent"]
+
+
+@pytest.mark.parametrize("after", [(), ("migrate",), ("migrate", "fence")])
+def test_a_key_that_was_not_swapped_yet_goes_back_as_it_was(postgresql_db, after):
+    widened.start(postgresql_db)
+    before = widened.shape(postgresql_db)
+    schema = widened.engine(postgresql_db)
+    schema.expand()
+    for name in after:
+        getattr(schema, name)()
+    schema.rollback()
+    assert widened.shape(postgresql_db) == before
+
+
 @pytest.mark.parametrize(
-    ("world", "phase", "every"),
-    [("secrets", "rollback", 131), ("renamed", "contract", 61), ("extracted", "rollback", 131)],
+    ("threshold", "isolation", "fails"),
+    [(0, "READ COMMITTED", 1), (0, "AUTOCOMMIT", 3), (None, "READ COMMITTED", 0), (None, "AUTOCOMMIT", 0)],
+)
+def test_only_clients_that_prepare_statements_notice_the_swap_once_or_without_transactions_for_good(
+    postgresql_db, threshold, isolation, fails
+):
+    widened.start(postgresql_db)
+    schema = widened.engine(postgresql_db)
+    schema.expand()
+    schema.migrate()
+    client = sa.create_engine(
+        postgresql_db.url, isolation_level=isolation, connect_args={"prepare_threshold": threshold}
+    )
+    seen = []
+
+    def select(connection):
+        try:
+            with connection.begin():
+                connection.exec_driver_sql("SELECT id FROM owners").all()
+        except sa.exc.DBAPIError as error:
+            seen.append(str(error.orig))
+
+    with client.connect() as connection:
+        select(connection)
+        schema.contract()
+        for _ in range(3):
+            select(connection)
+    client.dispose()
+    assert seen == ["cached plan must not change result type"] * fails
+
+
+@pytest.mark.parametrize(
+    ("ddl", "why"),
+    [
+        ("CREATE TABLE owners (id bigint PRIMARY KEY)", "type bigint"),
+        ("CREATE TABLE owners (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY)", "an identity"),
+        ("CREATE TABLE owners (id serial PRIMARY KEY CHECK (id > 0))", "check constraint"),
+        ("CREATE TABLE owners (id serial PRIMARY KEY); CREATE VIEW v AS SELECT id FROM owners", "a view"),
+        ("CREATE TABLE owners (id serial PRIMARY KEY, n integer, UNIQUE (n, id))", "unique constraint"),
+    ],
+)
+def test_what_a_swap_would_not_take_along_is_refused(postgresql_db, ddl, why):
+    with postgresql_db.begin() as connection:
+        connection.exec_driver_sql(ddl)
+    with pytest.raises(BadChange, match=why):
+        widened.engine(postgresql_db, [widened.KEY]).expand()
+
+
+def test_mariadb_would_copy_the_table_and_refuses_a_wider_key(mariadb_db):
+    write(mariadb_db, "CREATE TABLE owners (id integer AUTO_INCREMENT PRIMARY KEY)")
+    with pytest.raises(BadChange, match="keeps writers waiting"):
+        widened.engine(mariadb_db, [widened.KEY]).expand()
+
+
+@pytest.mark.parametrize(
+    ("server", "world", "phase", "every"),
+    [
+        ("postgresql", "secrets", "rollback", 131),
+        ("mariadb", "secrets", "migrate", 61),
+        ("mariadb", "renamed", "contract", 71),
+        ("mariadb", "extracted", "rollback", 171),
+        ("postgresql", "widened", "contract", 171),
+    ],
 )
 def test_a_phase_killed_and_run_again_ends_as_if_never_killed(request, server, world, phase, every):
     result = run_killed_kind(request.getfixturevalue(f"{server}_url"), world, phase, every=every)

@@ -31,6 +31,7 @@ from bascule.schema.changes.names import EVENTS, LONGEST_CHAIN, short_name, trig
 from bascule.schema.changes.rename_table import RenameTable
 from bascule.schema.changes.split import Merge, Rename, Retype, Split, Synced
 from bascule.schema.changes.tables import AddTable, DropTable
+from bascule.schema.changes.widen_key import WidenKey
 
 __all__ = [
     "EVENTS",
@@ -67,6 +68,7 @@ __all__ = [
     "Stale",
     "Synced",
     "Transform",
+    "WidenKey",
     "data_migration",
     "fill_in",
     "fill_row",

@@ -25,6 +25,7 @@ from bascule.schema.changes import (
     Retype,
     SetNotNull,
     Split,
+    WidenKey,
 )
 from bascule.schema.databases import Database
 from bascule.schema.derive.base import Derivation, Fence, Known, SomeDerivation
@@ -37,6 +38,7 @@ from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivat
 from bascule.schema.derive.rename_table import RenameTableDerivation
 from bascule.schema.derive.synced import SyncedDerivation
 from bascule.schema.derive.tables import AddTableDerivation, DropTableDerivation
+from bascule.schema.derive.widen_key import WidenKeyDerivation
 
 __all__ = ["Derivation", "Fence", "Known", "SomeDerivation", "derive"]
 
@@ -62,6 +64,7 @@ _BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its o
     Retype: SyncedDerivation,
     SetNotNull: SetNotNullDerivation,
     Split: SyncedDerivation,
+    WidenKey: WidenKeyDerivation,
 }
 
 
