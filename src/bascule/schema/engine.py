@@ -222,7 +222,8 @@ class SchemaEngine:
     ) -> tuple[ChangeStatus, ...]:
         """Take changes back, newest first: what the new release wrote is on the old side then.
 
-        Of every change that is newer than `to`, of all of them without it. `keep_synced` stops where both releases can
+        Of every change that is newer than `to`; without it, of those of this release, and of releases between that an
+        engine of this one expanded. `keep_synced` stops where both releases can
         run: fence and contract are taken back, and both sides are kept in step. See `losses` for what cannot be kept.
         Raises: PastPointOfNoReturn, SameReleaseAlive, RowsInTheWay; StaleRows when a missing trigger let a new-shape
         write pass the old columns by, unless `accept_loss`; Stopped.
@@ -236,12 +237,12 @@ class SchemaEngine:
             chosen = [
                 change
                 for change in reversed(self.changes)
-                if change.id in rows and (to is None or Release.parse(change.release) > to)
+                if change.id in rows and self._is_to_go_back(change, rows[change.id], to)
             ]
-            for change in chosen:
-                if rows[change.id].phase in Phase.GONE:
-                    removed = derive(change, session.database, Known()).removes()
-                    raise PastPointOfNoReturn(change.id, change.table, removed)
+            gone = [change for change in chosen if rows[change.id].phase in Phase.GONE]
+            removed = {change.id: derive(change, session.database, Known()).removes() for change in gone}
+            for change in sorted(gone, key=lambda change: not removed[change.id]):  # first what really went away
+                raise PastPointOfNoReturn(change.id, change.table, removed[change.id])
             for change in chosen:
                 with self._run(session, change) as run:
                     if keep_synced:
@@ -326,6 +327,12 @@ class SchemaEngine:
         ]
         if unfinished:
             raise EarlierUnfinished(unfinished)
+
+    def _is_to_go_back(self, change: Change, row: ChangeRow, to: Release | None) -> bool:
+        if to is not None:
+            return Release.parse(change.release) > to
+        expanded_by = (row.known.before or {}).get("expanded_by", change.release)
+        return str(self.release) in (change.release, expanded_by)
 
     def _is_left_over(self, row: ChangeRow) -> bool:
         """Whether an engine of an earlier release contracted it: everybody has lived without it since."""

@@ -85,6 +85,7 @@ def hold(session: Session, change: str, *, lease_s: float, wait_s: float) -> Ite
             raise session.read("read the lease", lambda c: _refusal(session, c, change))
         session.pause(_POLL_S)
     lease = Lease(session, change, taken, lease_s)
+    session.read("begin the work", lambda connection: session.database.begin_work(connection, change))
     try:
         yield lease
     except BaseException:
@@ -114,7 +115,12 @@ def _give_back(lease: Lease) -> None:
     """Free the lease if it is still ours; whoever has taken it over owns it rightly."""
     mine = (CHANGES.c.id == lease.change) & (CHANGES.c.lease_token == lease.token)
     free = sa.update(CHANGES).where(mine).values(lease_owner=None, lease_until=0.0)
-    lease.session.transaction(f"release {lease.change}", lambda connection: connection.execute(free))
+
+    def release(connection: sa.Connection) -> None:
+        lease.session.database.begin_work(connection, None)
+        connection.execute(free)
+
+    lease.session.transaction(f"release {lease.change}", release)
 
 
 def _refusal(session: Session, connection: sa.Connection, change: str) -> LeaseHeld:

@@ -68,10 +68,10 @@ class Fleet:
         if names := tuple(self.live_older(release)):
             raise FleetTooOld(change, release, names)
 
-    def require_none_of_ours(self) -> None:
-        """Raise SameReleaseAlive while any lives."""
-        if names := tuple(self.live_same(self.release)):
-            raise SameReleaseAlive(self.release, names)
+    def require_none_since(self, release: Release) -> None:
+        """Raise SameReleaseAlive while a process of this release or a newer one lives."""
+        if names := tuple(self.live_same(release)):
+            raise SameReleaseAlive(release, names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,15 @@ class PhaseRun:
             self.fleet.require_at_least(self.change.id, Release.parse(needed))
         rows = derived.rows()
         if row.phase != Phase.BACKFILLING or prefer is not None:
-            self.session.transaction("begin the backfill", self._begin_backfill)
-        blocked = self._fill(derived, rows, listener, prefer)
-        if stale := self._count_stale(derived, listener):
+            total = self.session.read("count rows", self._count_rows)
+            self.session.transaction("begin the backfill", lambda c: self._begin_backfill(c, total))
+        blocked, stale = self._fill(derived, rows, listener, prefer)
+        if stale:
             # From the first row next time, since the cursor has passed the stale ones.
             self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
             raise blocked or derived.stale_error(stale)
-        self._steps(derived.prove, first=self.lease.renew, last=self._record_synced)
+        total = self.session.read("count rows", self._count_rows)
+        self._steps(derived.prove, first=self.lease.renew, last=lambda c: self._record_synced(c, total))
 
     def fence(self, mode: Fence) -> None:
         """Have writes of the old release counted or refused; fencing again counts from now on."""
@@ -233,8 +235,8 @@ class PhaseRun:
             last=self.lease.renew,
         )
         if (rows := derived.rows()) is not None:
-            blocked = self._fill(derived, rows, listener, "new")
-            if stale := self._count_stale(derived, listener):
+            blocked, stale = self._fill(derived, rows, listener, "new")
+            if stale:
                 raise blocked or derived.stale_error(stale)
         self._steps(
             derived.tighten,
@@ -251,7 +253,7 @@ class PhaseRun:
         if row.phase in (*Phase.WITHOUT_OLD, Phase.FENCED):
             self.restore(listener, accept_loss=accept_loss)
             row = self._row()
-        self.fleet.require_none_of_ours()
+        self.fleet.require_none_since(Release.parse(self.change.release or str(self.fleet.release)))
         self.session.read("read the changes", self._refuse_chained)
         derived = self._derived(row)
         rows = derived.rows() if row.phase in Phase.WITH_TRIGGERS else None
@@ -286,18 +288,20 @@ class PhaseRun:
 
     def _fill(
         self, derived: SomeDerivation, rows: RowWork | None, listener: Listener, prefer: Prefer | None
-    ) -> RowsBlocked | None:
-        """Make rows right; return the refusal for those that a data migration's function will not do now."""
+    ) -> tuple[RowsBlocked | None, int]:
+        """Make rows right; return the refusal for those that a data migration's function will not do now.
+
+        And how many rows are wrong all the same, which is recorded.
+        """
         if rows is None:
-            return None
+            return None, self._count_stale(derived, listener)
         walk = self._walk(derived, listener)
         if not isinstance(rows, TransformRows):
-            backfill(self.lease, rows, walk, prefer=prefer)
-            return None
+            return None, self._record_stale(backfill(self.lease, rows, walk, prefer=prefer).stale)
         blocked = transform_rows(self.lease, rows.up, walk)
         if prefer == "new" and (undone := self._take_down(rows, walk)) is not None:
             raise undone
-        return self._blocked(blocked)
+        return self._blocked(blocked), self._count_stale(derived, listener)
 
     def _take_down(self, rows: TransformRows, walk: Walk) -> RowsBlocked | None:
         """Make the old side of rows that have only a new one, where there is a function for that."""
@@ -372,6 +376,7 @@ class PhaseRun:
         remembered = {**plain.remember(table), "before": place.before, "goes_on_from": place.goes_on_from}
         known = derive(self.change, database, Known(place.depth, remembered))
         remembered["seen_before"] = known.seen_before()
+        remembered["expanded_by"] = str(self.fleet.release)
         self.lease.write(
             connection,
             phase=Phase.EXPANDING,
@@ -396,13 +401,14 @@ class PhaseRun:
             if self.change.id in json.loads(other.remembered or "{}").get("goes_on_from", ()):
                 raise StillBuiltUpon(self.change.id, other.id, other.phase)
 
-    def _begin_backfill(self, connection: sa.Connection) -> None:
-        total = count_rows(connection, self.change.table)
+    def _begin_backfill(self, connection: sa.Connection, total: int) -> None:
         self.lease.write(connection, phase=Phase.BACKFILLING, rows_total=total, rows_done=0, cursor=None)
 
-    def _record_synced(self, connection: sa.Connection) -> None:
+    def _count_rows(self, connection: sa.Connection) -> int:
+        return count_rows(connection, self.change.table)
+
+    def _record_synced(self, connection: sa.Connection, total: int) -> None:
         self._require_triggers(self.lease.row(connection), connection)  # again: one may have gone while the scan ran
-        total = count_rows(connection, self.change.table)
         self.lease.write(
             connection, phase=Phase.SYNCED, rows_total=total, rows_done=total, rows_stale=0, last_error=None
         )
@@ -419,6 +425,9 @@ class PhaseRun:
         if stale is None:
             rows: RowWork | None = derived.rows()
             stale = 0 if rows is None else count_stale(self.lease, rows, self._walk(derived, listener))
+        return self._record_stale(stale)
+
+    def _record_stale(self, stale: int) -> int:
         self.session.transaction("record stale rows", lambda c: self.lease.write(c, rows_stale=stale))
         return stale
 

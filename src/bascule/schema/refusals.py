@@ -295,9 +295,10 @@ class PastPointOfNoReturn(SchemaError):
 
     def __init__(self, change: str, table: str, columns: Sequence[str]) -> None:
         self.change, self.table, self.columns = change, table, tuple(columns)
+        what = ", ".join(self.columns) or f"what only the old release needed of {table}"
         super().__init__(
-            f"change {change} cannot be rolled back: purge has begun to remove {', '.join(self.columns)} "
-            f"of {table}, and what processes wrote since is only on the new side; restore a backup, or go forward",
+            f"change {change} cannot be rolled back: purge has begun to remove {what}, and what processes wrote since "
+            "is only on the new side; restore a backup, or go forward",
             next_command="purge",
         )
 

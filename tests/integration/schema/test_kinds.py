@@ -22,6 +22,7 @@ from bascule.schema import (
     DropTable,
     DropUnique,
     Merge,
+    Rename,
     Retype,
     SetNotNull,
 )
@@ -413,6 +414,31 @@ def test_a_change_that_does_not_fit_the_table_is_refused_and_changes_nothing(bas
         schema.expand()
     assert picture(base) == before
     assert schema.history() == ()
+
+
+def test_what_the_definition_of_a_table_on_sqlite_makes_unique_cannot_be_dropped(any_db):
+    write(any_db, "CREATE TABLE acct (id integer PRIMARY KEY, note varchar(9), CONSTRAINT uq_note UNIQUE (note))")
+    schema = make_engine(any_db, [CASES["drop a unique constraint"].change], options=QUICK)
+    if any_db.dialect.name == "sqlite":
+        with pytest.raises(BadChange, match="SQLite cannot take apart"):
+            schema.expand()
+        return
+    for phase in ("expand", "migrate", "contract"):
+        getattr(schema, phase)()
+    write(any_db, "INSERT INTO acct VALUES (1, 'x'), (2, 'x')")
+
+
+def test_a_fill_of_what_another_change_brings_reaches_the_old_side_too(base):
+    changes = [
+        Rename(id="c1", table="acct", old="email", new="mail", type=sa.String(50)),
+        SetNotNull(id="c2", table="acct", column="mail", type=sa.String(50), fill="'none'"),
+    ]
+    schema = make_engine(base, changes, options=QUICK)
+    for phase in ("expand", "migrate", "contract"):
+        getattr(schema, phase)()
+    with base.begin() as connection:
+        found = connection.exec_driver_sql("SELECT email, mail FROM acct ORDER BY id").all()
+    assert [tuple(row) for row in found] == [("a@x", "a@x"), ("none", "none")]
 
 
 def test_a_check_in_nonsense_sql_fails_and_leaves_the_table_as_it_was(base):

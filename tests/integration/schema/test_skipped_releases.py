@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 from support.people import QUICK, make_engine, phases, write
 
+from bascule.release import Release
 from bascule.schema import AddColumn, AddIndex, Rename, Split, trigger_names
-from bascule.schema.refusals import BadChange, EarlierUnfinished, SpecChanged, StillBuiltUpon
+from bascule.schema.refusals import BadChange, EarlierUnfinished, SameReleaseAlive, SpecChanged, StillBuiltUpon
 
 FIRST, REST = (
     {
@@ -158,8 +159,6 @@ def test_rolling_back_to_a_release_between_keeps_what_it_needs(any_db):
     write(any_db, SHAPES["2028.1"].format(first="New", rest="Name", key=1))
     schema.contract()
     write(any_db, SHAPES["2028.1"].format(first="Newest", rest="Name", key=2))
-    from bascule.release import Release
-
     schema.rollback(to=Release.parse("2027.1"))
     assert phases(schema.status())["name-label"] == "contracted"
     there = set(rows(any_db)[1])
@@ -169,6 +168,26 @@ def test_rolling_back_to_a_release_between_keeps_what_it_needs(any_db):
     schema.rollback()
     assert set(rows(any_db)[1]) == {"id", "name", "age"}
     assert rows(any_db)[2]["name"] == "Newest Name"
+
+
+def test_a_rollback_without_a_release_takes_back_only_what_this_one_brought(any_db):
+    create(any_db)
+    early = make_engine(any_db, upto("2027.1"), release="2027.1", options=QUICK)
+    for phase in ("expand", "migrate", "contract"):
+        getattr(early, phase)()
+    alive = ["api-1"]
+    late = make_engine(
+        any_db, upto("2027.2"), release="2027.2", options=QUICK, same=lambda release: alive * (str(release) == "2027.1")
+    )
+    late.expand()
+    late.migrate()
+    assert phases(late.rollback()) == {"name-label": "contracted", "label-parts": "rolled_back"}
+    assert set(rows(any_db)[1]) == {"id", "name", "age", "label"}
+    with pytest.raises(SameReleaseAlive, match=r"rollback of 2027\.1 must wait"):
+        late.rollback(to=Release.parse("2026.2"))
+    alive.clear()
+    late.rollback(to=Release.parse("2026.2"))
+    assert set(rows(any_db)[1]) == {"id", "name", "age"}
 
 
 def test_the_next_release_purges_what_the_last_one_contracted(any_db):

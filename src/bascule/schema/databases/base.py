@@ -75,7 +75,8 @@ class Trigger:
     `sets_now` say the same over the row as it stands in the table, for triggers that come after the write: of several,
     each sees what was written, and not what the others have made of it since. `written` are the columns whose update
     can make it act. `counts` names a tripwire to move, `refuses` a message to fail with
-    instead of setting anything. `gated` spares a backfill's own writes where the database can tell them.
+    instead of setting anything. A trigger with an `owner`, a change's id, is spared the backfill of that change, where
+    the database can tell it; what that backfill writes is right already. Other changes' triggers see it as any write.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Trigger:
     written: tuple[str, ...] = ()
     counts: str = ""
     refuses: str = ""
-    gated: bool = True
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +201,10 @@ class Database(ABC):
         A batch is lost together with its cursor, so no crash of the database can leave one without the other.
         """
         del connection, on
+
+    def begin_work(self, connection: sa.Connection, change: str | None) -> None:
+        """Note whose backfill this session runs from now on, where triggers ask for it; None at its end."""
+        del connection, change
 
     def begin_batch(self, connection: sa.Connection) -> None:
         """Let the commit of this transaction return before it is on disk, where that can be had for one alone."""

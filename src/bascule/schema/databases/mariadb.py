@@ -30,7 +30,8 @@ _NO_LOCK = "LOCK=NONE; the metadata lock at its begin and end"
 _INDEXING = Impact(_NO_LOCK, "nobody", "index")
 _REBUILDING = Impact(_NO_LOCK, "nobody", "rebuild")
 
-BACKFILL_VARIABLE = "@bascule_backfill"  # set in the backfill's session only: triggers double its cost otherwise
+# The change whose backfill the session runs, so that its own triggers, which double the cost, do nothing; 1 is for all.
+BACKFILL_VARIABLE = "@bascule_backfill"
 
 
 class MariaDB(Database):
@@ -61,7 +62,6 @@ class MariaDB(Database):
         connection.exec_driver_sql(
             "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, max_statement_time = 0"
         )
-        connection.exec_driver_sql(f"SET {BACKFILL_VARIABLE} = 1")
 
     def differs(self, left: str, right: str) -> str:
         """Compare bytes: under the usual collations 'abc' equals 'ABC', and 'a ' equals 'a'."""
@@ -136,6 +136,10 @@ class MariaDB(Database):
             return ()
         return tuple(f"connection {row.id}, open for {row.age} s" for row in rows)
 
+    def begin_work(self, connection: sa.Connection, change: str | None) -> None:
+        """Set the variable that the change's own triggers look at."""
+        connection.execute(sa.text(f"SET {BACKFILL_VARIABLE} = :change"), {"change": change})
+
     def cut_short(self, connection: sa.Connection, step: Step) -> None:
         """Let an instant step wait for half a second, where the lock timeout knows only whole ones."""
         limit = _LOCK_WAIT_S if step.impact.work == "instant" else 0
@@ -153,21 +157,24 @@ class MariaDB(Database):
     def create_trigger(self, trigger: Trigger, key: Sequence[str], others: Mapping[str, str]) -> tuple[str, ...]:
         """Return one BEFORE trigger, created before those that are to fire after it.
 
-        A gated one does nothing in the backfill's own session.
+        One with an owner does nothing in the session that backfills it.
         """
         del key
         body = f"DO NEXTVAL({self.quote(trigger.counts)}); " if trigger.counts else ""
         if trigger.refuses:
             body += f"SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = {self.literal(trigger.refuses)};"
         body += " ".join(f"SET NEW.{self.quote(column)} = {sql};" for column, sql in trigger.sets.items())
-        gate = f"{BACKFILL_VARIABLE} IS NULL AND " if trigger.gated else ""
         same_event = [name for name, event in others.items() if event == trigger.event and name.startswith("bsc_")]
+        acts = f"IF {trigger.when} THEN {body} END IF;"
+        if trigger.owner:  # by itself: joined with AND, all of the condition would be set up for every row
+            spared = f"{BACKFILL_VARIABLE} IN ({self.literal(trigger.owner)}, '1')"
+            acts = f"IF {BACKFILL_VARIABLE} IS NULL OR NOT {spared} THEN {acts} END IF;"
         later = sorted(name for name in same_event if name > trigger.name)
         order = f"PRECEDES {self.quote(later[0])} " if later else ""
         sql = (
             f"CREATE OR REPLACE TRIGGER {self.quote(trigger.name)} BEFORE {trigger.event.upper()} "
             f"ON {self.quote(trigger.table)} FOR EACH ROW {order}"
-            f"BEGIN IF {gate}{trigger.when} THEN {body} END IF; END"
+            f"BEGIN {acts} END"
         )
         return (sql,)
 
@@ -286,7 +293,6 @@ class MariaDB(Database):
             event="insert" if event == "insert" else "update",
             when=constraint.breaks_new,
             refuses=f"CONSTRAINT `{constraint.name}` failed for `{constraint.table}`",
-            gated=False,
         )
 
     def _add_foreign_key(self, constraint: Constraint) -> Step:

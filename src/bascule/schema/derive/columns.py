@@ -98,6 +98,7 @@ class AddColumnDerivation(Derivation[AddColumn]):
         column = self.change.column
         return Trigger(
             name=short_name(self.change.id, "fill", order="e_"),
+            owner=self.change.id,
             table=self.change.table,
             event="insert",
             when=f"(NEW.{self.database.quote(column)} IS NULL)",

@@ -140,6 +140,11 @@ class _ConstraintDerivation(Derivation[Change]):
         change = self.change
         if isinstance(change, AddUnique | DropUnique | AddForeignKey | DropForeignKey):
             _require(change.id, table, change.columns)
+        if isinstance(change, DropUnique) and change.name not in self.database.indexes(connection, table.name):
+            why = f"{table.name} has no unique index {change.name}"
+            if self.database.name == "sqlite":
+                why += ", and what the table's own definition makes unique SQLite cannot take apart"
+            raise BadChange(change.id, why)
         if isinstance(change, AddForeignKey):
             other = self.database.columns(connection, change.refers_to)
             missing = [name for name in change.refers_columns if name not in other]

@@ -272,6 +272,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
             when_now="(1 = 1)",
             sets_now=sets,
             name=short_name(change.id, suffix, order=_ORDER),
+            owner=change.id,
             table=change.table,
             event="insert" if event == "insert" else "update",
             when=when,

@@ -79,6 +79,7 @@ class SetNotNullDerivation(Derivation[SetNotNull]):
         return [
             Trigger(
                 name=short_name(self.change.id, f"fill_{event[:3]}", order="e_"),
+                owner=self.change.id,
                 table=self.change.table,
                 event="insert" if event == "insert" else "update",
                 when=f"(NEW.{self.database.quote(column)} IS NULL)",

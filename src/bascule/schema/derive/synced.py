@@ -188,6 +188,7 @@ class SyncedDerivation(Derivation[Synced]):
         return Trigger(
             name=trigger_name(split.id, event, self.known.depth),
             table=split.table,
+            owner=split.id,
             event="insert" if event.startswith("ins") else "update",
             when=rule.condition(event),
             sets=rule.action(event) if acts else {},
