@@ -139,11 +139,13 @@ def test_migrate_stops_at_the_edge_of_a_batch_and_goes_on_from_there(table):
     calls = itertools.count()
     with pytest.raises(Stopped) as stopped:
         schema.migrate(should_stop=lambda: next(calls) == 2)
-    assert (stopped.value.rows_done, stopped.value.rows_total) == (9, 20)
+    done = stopped.value.rows_done
+    assert 3 < done < 20  # two batches, the second as long as the first was quick
+    assert stopped.value.rows_total == 20
     filled = [key for key, row in people(table).items() if row["first"] is not None]
-    assert sorted(filled) == [key for key, *_ in ROWS[:9]]
+    assert sorted(filled) == [key for key, *_ in ROWS[:done]]
     schema.migrate(seen.append)
-    assert next(one.done for one in seen if one.activity == "backfill") > 9
+    assert next(one.done for one in seen if one.activity == "backfill") > done
     assert seen[-1].activity == "verify"
     assert (seen[-1].done, seen[-1].total, seen[-1].stale) == (20, 20, 0)
 
