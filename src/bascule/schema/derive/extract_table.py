@@ -151,13 +151,15 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
         changed = f"({extract.differs('NEW', 'OLD')} OR {extract.moved()})"
         back = (extract.put_in_old(), extract.empty_old(only=extract.moved()))
         mirrors = [
-            Mirror(self._name("new_upd"), change.new, "update", changed, back),
-            Mirror(self._name("new_del"), change.new, "delete", "(1 = 1)", (extract.empty_old(),)),
-            Mirror(self._name("new_ins"), change.new, "insert", "(1 = 1)", (extract.put_in_old(),)),
+            Mirror(self._name("new_upd"), change.new, "update", changed, back, change.id),
+            Mirror(self._name("new_del"), change.new, "delete", "(1 = 1)", (extract.empty_old(),), change.id),
+            Mirror(self._name("new_ins"), change.new, "insert", "(1 = 1)", (extract.put_in_old(),), change.id),
             *self._from_old(),
         ]
         if self.database.name == "sqlite":  # which enforces foreign keys only where it is told to
-            mirrors.append(Mirror(self._name("old_del"), change.table, "delete", "(1 = 1)", (extract.delete_new(),)))
+            mirrors.append(
+                Mirror(self._name("old_del"), change.table, "delete", "(1 = 1)", (extract.delete_new(),), change.id)
+            )
         return mirrors
 
     def _from_old(self, fence: Fence | None = None) -> list[Mirror]:
@@ -168,8 +170,8 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
         put, agrees = extract.put_in_new(), extract.agrees()
         changed, some = extract.differs("NEW", "OLD"), extract.some("NEW")
         return [
-            Mirror(self._name("old_upd"), change.table, "update", changed, put, agrees, counts, refuses),
-            Mirror(self._name("old_ins"), change.table, "insert", some, put, agrees, counts, refuses),
+            Mirror(self._name("old_upd"), change.table, "update", changed, put, change.id, agrees, counts, refuses),
+            Mirror(self._name("old_ins"), change.table, "insert", some, put, change.id, agrees, counts, refuses),
         ]
 
     def _name(self, suffix: str) -> str:

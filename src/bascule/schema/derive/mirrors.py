@@ -23,7 +23,8 @@ _BACKFILLING = "@bascule_backfill"
 class Mirror:
     """One trigger: `when` is SQL over `NEW.` and `OLD.` alone; `unless` may look into the other table.
 
-    `counts` names a tripwire to move first, `refuses` a message to fail with instead.
+    `counts` names a tripwire to move first, `refuses` a message to fail with instead. `owner` is the change whose
+    backfill is spared, where the database can tell it.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Mirror:
     event: Literal["insert", "update", "delete"]
     when: str
     statements: tuple[str, ...]
+    owner: str
     unless: str = ""
     counts: str = ""
     refuses: str = ""
@@ -80,7 +82,8 @@ def _mariadb(database: Database, mirror: Mirror) -> tuple[str, ...]:
         f"CREATE OR REPLACE TRIGGER {database.quote(mirror.name)} AFTER {mirror.event.upper()} "
         f"ON {database.quote(mirror.table)} FOR EACH ROW BEGIN "
         f"DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN SET {_CARRYING} = NULL; RESIGNAL; END; "
-        f"IF {_BACKFILLING} IS NULL AND NOT ({_CARRYING} <=> {_NOW}) AND {mirror.when} THEN "
+        f"IF ({_BACKFILLING} IS NULL OR {_BACKFILLING} NOT IN ({database.literal(mirror.owner)}, '1')) "
+        f"AND NOT ({_CARRYING} <=> {_NOW}) AND {mirror.when} THEN "
         f"SET {_CARRYING} = {_NOW}; {body} SET {_CARRYING} = NULL; END IF; END"
     )
     return (sql,)
