@@ -393,8 +393,6 @@ def test_mariadb_would_copy_the_table_and_refuses_a_wider_key(mariadb_db):
 @pytest.mark.parametrize(
     ("server", "world", "phase", "every"),
     [
-        ("postgresql", "secrets", "rollback", 131),
-        ("mariadb", "secrets", "migrate", 61),
         ("mariadb", "renamed", "contract", 71),
         ("mariadb", "extracted", "rollback", 171),
         ("postgresql", "widened", "contract", 171),

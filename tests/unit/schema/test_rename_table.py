@@ -134,6 +134,6 @@ def test_a_default_stands_in_for_what_a_write_of_the_view_leaves_out(db):
 
 
 def test_a_phase_killed_and_run_again_ends_as_if_never_killed(tmp_path):
-    result = run_killed_kind(f"sqlite:///{tmp_path / 'service.db'}", "renamed", every=37)
-    assert sum(result["kills"].values()) >= 5
+    result = run_killed_kind(f"sqlite:///{tmp_path / 'service.db'}", "renamed", every=71)
+    assert sum(result["kills"].values()) >= 3
     assert result["different"] == []
