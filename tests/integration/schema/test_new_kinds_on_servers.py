@@ -232,6 +232,33 @@ def test_old_writes_of_extracted_columns_are_refused_and_carried_ones_are_not(db
         schema.contract()
 
 
+def test_who_may_write_the_old_table_may_write_what_stands_beside_it(postgresql_db):
+    db = postgresql_db
+    extracted.start(db, 1)
+    renamed.start(db)
+    write(db, "CREATE ROLE bascule_service")
+    try:
+        for table in ("secrets", "people"):
+            write(db, f"GRANT SELECT, INSERT, UPDATE ON {table} TO bascule_service")
+        extracted.engine(db).expand()
+        renamed.engine(db).expand()
+        extracted.engine(db).migrate()
+        renamed.engine(db).migrate()
+        with db.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL ROLE bascule_service")
+            connection.exec_driver_sql("INSERT INTO secrets VALUES ('x', NULL, 'old', NULL)")
+            connection.exec_driver_sql("UPDATE payloads SET payload = 'new'")
+            connection.exec_driver_sql("UPDATE persons SET nick = 'new'")
+        renamed.engine(db).contract()
+        with db.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL ROLE bascule_service")
+            connection.exec_driver_sql("UPDATE people SET nick = 'old'")
+        assert extracted.old_side(db)["x"] == ("new", None)
+    finally:
+        write(db, "DROP OWNED BY bascule_service")
+        write(db, "DROP ROLE bascule_service")
+
+
 def test_a_write_that_fails_in_the_other_table_leaves_the_session_in_step(mariadb_db):
     extracted.start(mariadb_db)
     narrow = replace(extracted.CHANGE, columns=extracted.CHANGE.columns | {"payload": sa.String(12)})

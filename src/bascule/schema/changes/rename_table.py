@@ -12,9 +12,9 @@ __all__ = ["RenameTable"]
 class RenameTable(Change):
     """A table of which an updatable view bears the other name: from expand on the new one, from contract on the old.
 
-    The view shows the columns that the table has at expand, so no other change of the table may be under way. On
-    PostgreSQL, whoever is not the owner of the table needs to be granted the view as well. MariaDB refuses an INSERT
-    into a view that names no column at all.
+    The view shows the columns that the table has at expand, so no other change of the table may be under way. Who may
+    use the table may use the view, unless by rights to single columns or rows. MariaDB refuses an INSERT into a view
+    that names no column at all.
 
     SQLite has no updatable views, only triggers that take the place of a write, and they have their limits: the
     primary key must come from the application, INSERT ... ON CONFLICT is refused, and no write of the view tells how

@@ -11,6 +11,7 @@ from bascule.schema.databases import Impact, Step
 from bascule.schema.derive.base import Derivation, Fence
 from bascule.schema.derive.mirrors import Mirror, mirror_step
 from bascule.schema.extract import Extract, ExtractRows
+from bascule.schema.grants import copied_grants
 from bascule.schema.refusals import BadChange, NewColumnsWritten, RowsInTheWay
 from bascule.schema.rows import sql
 
@@ -55,7 +56,7 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
     def expand(self, connection: sa.Connection, table: Table) -> list[Step]:
         """Return the new table, NULL allowed in the old columns, and the triggers."""
         database = self.database
-        steps = [self._create(table)]
+        steps = [self._create(connection, table)]
         steps += [step for name in self._strict for step in database.drop_not_null(connection, table.name, name)]
         return steps + [mirror_step(database, mirror) for mirror in self._mirrors()]
 
@@ -177,7 +178,7 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
     def _name(self, suffix: str) -> str:
         return short_name(self.change.id, suffix, order="m_")
 
-    def _create(self, table: Table) -> Step:
+    def _create(self, connection: sa.Connection, table: Table) -> Step:
         database, change = self.database, self.change
         quote = database.quote
         lines = [
@@ -197,7 +198,10 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
         ]
         return Step(
             f"create table {change.new}",
-            (f"CREATE TABLE {quote(change.new)} ({', '.join(lines)})",),
+            (
+                f"CREATE TABLE {quote(change.new)} ({', '.join(lines)})",
+                *copied_grants(connection, database, table.name, change.new),
+            ),
             lambda c: not sa.inspect(c).has_table(change.new),
             undo=(f"DROP TABLE {quote(change.new)}",),
             impact=Impact("SHARE ROW EXCLUSIVE", "writers"),

@@ -8,6 +8,7 @@ from bascule.schema.catalog import Table, look_at
 from bascule.schema.changes import RenameTable, short_name
 from bascule.schema.databases import Impact, Step
 from bascule.schema.derive.base import Derivation
+from bascule.schema.grants import copied_grants
 from bascule.schema.refusals import BadChange
 
 __all__ = ["RenameTableDerivation"]
@@ -77,12 +78,16 @@ class RenameTableDerivation(Derivation[RenameTable]):
             return [Step(f"swap {before} and {after}", statements, needed, impact=self.database.instant)]
         # One statement renames all three, so that no moment is without either name.
         coming, going = (short_name(self.change.id, suffix)[:60] for suffix in ("coming", "going"))
-        select = self._select(table, after)
+        come = f"CREATE OR REPLACE SQL SECURITY INVOKER VIEW {quote(coming)} AS {self._select(table, after)}"
         swap = (
             f"{quote(after)} TO {quote(going)}, {quote(before)} TO {quote(after)}, {quote(coming)} TO {quote(before)}"
         )
         return [
-            Step(f"create view {coming}", (f"CREATE OR REPLACE VIEW {quote(coming)} AS {select}",), needed),
+            Step(
+                f"create view {coming}",
+                (come,),
+                needed,
+            ),
             Step(
                 f"swap {before} and {after}",
                 (f"RENAME TABLE {swap}",),
@@ -109,9 +114,11 @@ class RenameTableDerivation(Derivation[RenameTable]):
         )
 
     def _view_sql(self, connection: sa.Connection, table: Table, name: str, of: str) -> tuple[str, ...]:
-        view = f"CREATE VIEW {self.database.quote(name)} AS {self._select(table, of)}"
+        # Else MariaDB's view would work only as long as there is the user that made it.
+        security = "SQL SECURITY INVOKER " if self.database.name == "mariadb" else ""
+        view = f"CREATE {security}VIEW {self.database.quote(name)} AS {self._select(table, of)}"
         if self.database.name != "sqlite":
-            return (view,)
+            return (view, *copied_grants(connection, self.database, table.name, name))
         return (view, *self._instead(connection, table, name, of))
 
     def _select(self, table: Table, of: str) -> str:
