@@ -3,7 +3,7 @@
 What stood there is compared by its bytes, as text or as it is: equal under a collation is not equal here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -12,6 +12,8 @@ from bascule.schema.catalog import Table
 from bascule.schema.databases import Column, Database
 
 __all__ = ["SetWrite", "token"]
+
+_LONGEST_STATEMENT = 2_000_000  # bytes of values; MariaDB takes 16 MB unless told otherwise, and escapes may double it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,8 @@ class SetWrite:
 
     def run(self, connection: sa.Connection, rows: Sequence[tuple[object, ...]]) -> int:
         """Write, and return how many rows still were as they had been read."""
-        if not rows:
-            return 0
-        return _WRITERS[self.database.name](self, connection, rows)
+        write = _WRITERS[self.database.name]
+        return sum(write(self, connection, part) for part in _portions(rows))
 
     def sets(self, values: Sequence[str], prefix: str = "") -> str:
         """Return the list behind SET."""
@@ -44,6 +45,21 @@ class SetWrite:
         """Return names for the columns of what is written that no table has."""
         sizes = {"k": len(self.table.key), "n": len(self.targets), "o": len(self.sources)}
         return [f"bsc_{letter}{number}" for letter in letters for number in range(sizes[letter])]
+
+
+def _portions(rows: Sequence[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    """Give the rows in parts of which a server takes each as one statement."""
+    part: list[tuple[object, ...]] = []
+    size = 0
+    for row in rows:
+        width = sum(len(value) for value in row if isinstance(value, str | bytes | bytearray | memoryview))
+        if part and size + width > _LONGEST_STATEMENT:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += width
+    if part:
+        yield part
 
 
 def token(database: Database, column: Column) -> str | None:

@@ -111,7 +111,8 @@ class _Shape:
         query = (
             sa.select(*plain, *tokens)
             .select_from(sa.table(self.table.name))
-            .where(sql(self.work.wanting), self.keyset.after(decode(after)))
+            # SQLite keeps NULL in keys; such rows cannot be found again, and the proof counts them.
+            .where(sql(self.work.wanting), self.keyset.after(decode(after)), *(key.is_not(None) for key in keys))
             .order_by(*keys)
             .limit(rows)
         )

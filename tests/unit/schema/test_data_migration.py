@@ -9,7 +9,7 @@ from support.killed_kind import run_killed_kind
 from support.people import QUICK, columns, phases
 from support.secrets import declare, down, make, wrap
 
-from bascule.schema import Blocked, DataMigration, Stale, data_migration
+from bascule.schema import Blocked, DataMigration, Stale, data_migration, set_write
 from bascule.schema.changes import Row
 from bascule.schema.refusals import (
     BadChange,
@@ -330,6 +330,27 @@ def test_expand_refuses_columns_that_cannot_be_migrated(table, options, why):
 def test_columns_must_be_named_and_differ():
     with pytest.raises(BadChange, match="different names"):
         DataMigration(id="x", table="t", old={"a": None}, new={"a": sa.Text()}, up=down)
+
+
+def test_a_row_without_a_key_keeps_no_other_from_being_migrated(table):
+    secrets.insert(table, None, blob=b"nobody")
+    schema = make(table)
+    schema.expand()
+    with pytest.raises(StaleRows) as refused:
+        schema.migrate()
+    assert refused.value.rows == 1
+    assert len(secrets.migrated(table)) == 10
+
+
+def test_what_is_written_at_once_is_cut_into_parts_that_a_server_takes():
+    rows = [(number, b"x" * 900_000, None) for number in range(5)] + [(5, "y" * 3_000_000), (6, "z")]
+    assert [[row[0] for row in part] for part in set_write._portions(rows)] == [[0, 1], [2, 3], [4], [5], [6]]
+    assert list(set_write._portions([])) == []
+
+
+def test_arrays_are_refused():
+    with pytest.raises(BadChange, match="arrays"):
+        DataMigration(id="x", table="t", old={"a": None}, new={"b": sa.ARRAY(sa.Integer)}, up=down)
 
 
 class Words(sa.types.TypeDecorator):

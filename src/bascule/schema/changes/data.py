@@ -18,6 +18,8 @@ the new release either writes both sides or leaves the rows alone that old proce
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import sqlalchemy as sa
+
 from bascule.schema.changes.base import Change, ColumnType
 from bascule.schema.refusals import BadChange
 
@@ -103,6 +105,8 @@ class DataMigration(Change):
         super(DataMigration, self).__post_init__()
         if not self.old or not self.new or set(self.old) & set(self.new):
             raise BadChange(self.id, "it needs old columns and new columns, with different names")
+        if any(isinstance(kind, sa.ARRAY) for kind in (*self.old.values(), *self.new.values())):
+            raise BadChange(self.id, "arrays cannot be written many rows at once")
         if self.down is not None and self.old_stays_written:
             raise BadChange(self.id, "it has a way down, and says that the old columns stay written; one will do")
 
