@@ -250,8 +250,10 @@ def test_who_may_write_the_old_table_may_write_what_stands_beside_it(postgresql_
             connection.exec_driver_sql("UPDATE payloads SET payload = 'new'")
             connection.exec_driver_sql("UPDATE persons SET nick = 'new'")
         renamed.engine(db).contract()
+        extracted.engine(db).fence()
         with db.begin() as connection:
             connection.exec_driver_sql("SET LOCAL ROLE bascule_service")
+            connection.exec_driver_sql("UPDATE secrets SET payload = 'old' WHERE id <> 'x'")
             connection.exec_driver_sql("UPDATE people SET nick = 'old'")
         assert extracted.old_side(db)["x"] == ("new", None)
     finally:

@@ -272,7 +272,9 @@ class PostgreSQL(Database):
     def create_tripwire(self, name: str) -> Step:
         """Make a sequence: it counts writes that were rolled back too, and nobody waits for anybody."""
         sql = f"CREATE SEQUENCE IF NOT EXISTS {self.quote(name)} MINVALUE 0 START 0"
-        return Step(f"create tripwire {name}", (sql,), always, undo=self.drop_tripwire(name).statements)
+        # Triggers run by the rights of whoever writes, which is seldom the role that owns the table.
+        grant = f"GRANT USAGE ON SEQUENCE {self.quote(name)} TO PUBLIC"
+        return Step(f"create tripwire {name}", (sql, grant), always, undo=self.drop_tripwire(name).statements)
 
     def drop_tripwire(self, name: str) -> Step:
         """Drop the sequence."""
