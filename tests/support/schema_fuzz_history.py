@@ -133,7 +133,7 @@ def _puts(keys):
 
 
 def _runs():
-    kill = st.one_of(st.none(), st.integers(1, 60))
+    kill = st.one_of(st.none(), st.sampled_from(range(1, 111)))  # a run has about as many statements
     alive = st.sampled_from(["no"] * 6 + ["yes", "later"])
     return st.one_of(
         st.builds(Run, st.just("migrate"), kill, st.one_of(st.none(), st.integers(0, 3))),
@@ -155,7 +155,7 @@ def _bursts():
         )
         return st.lists(transaction, max_size=5).map(tuple)
 
-    kill = st.one_of(st.none(), st.integers(5, 60))
+    kill = st.one_of(st.none(), st.sampled_from(range(5, 111)))
     run = st.one_of(
         st.builds(Run, st.just("migrate"), kill),
         st.builds(Run, st.sampled_from(["migrate", "expand", "rollback", "contract", "restore", "fence"]), kill),
@@ -185,7 +185,9 @@ def histories(*, at_least=5, at_most=14, quick=False):
 
     Quick ones have one change only, and end without asking twice.
     """
-    expanded = st.sampled_from([(Run("expand"),)] * 9 + [()])
+    expand = st.just((Run("expand"),))
+    killed = st.builds(lambda at: (Run("expand"), Run("migrate", at)), st.sampled_from(range(20, 111)))
+    expanded = st.sampled_from([expand] * 6 + [killed] * 3 + [st.just(())]).flatmap(lambda chosen: chosen)
     actions = st.lists(_actions(), min_size=at_least, max_size=at_most).map(tuple)
     endings = ["synced", "contract", "rollback"]
     return st.builds(
