@@ -19,7 +19,7 @@ def refuse_combination(connection: sa.Connection, change: Change, spec: Mapping[
     """Raise BadChange when a change cannot begin beside one that is not finished.
 
     The view of a renamed table would not show what others add, and what they remove later is on a table of another
-    name. Columns that move to another table have triggers of their own on both.
+    name. Columns that move elsewhere have triggers of their own, which must not outlive what another change drops.
     """
     live = sa.select(CHANGES.c.id, CHANGES.c.table_name, CHANGES.c.phase, CHANGES.c.spec_json).where(
         CHANGES.c.id != change.id, CHANGES.c.phase.not_in(_FINISHED)
@@ -45,7 +45,9 @@ def _tables(spec: Mapping[str, Any], table: str) -> set[str]:
 
 
 def _moved(spec: Mapping[str, Any]) -> set[str]:
-    return set(spec.get("extract", ())) | ({str(spec["widen"])} if "widen" in spec else set())
+    """Return the columns of changes that no other one may build upon."""
+    moved = {name for key in ("extract", "data", "into") for name in spec.get(key, ())}
+    return moved | ({str(spec["widen"])} if "widen" in spec else set())
 
 
 def _columns(spec: Mapping[str, Any]) -> set[str]:

@@ -9,7 +9,7 @@ from support.killed_kind import run_killed_kind
 from support.people import QUICK, columns, phases
 from support.secrets import declare, down, make, wrap
 
-from bascule.schema import Blocked, DataMigration, Stale, data_migration, set_write
+from bascule.schema import Blocked, DataMigration, Rename, Stale, data_migration, set_write
 from bascule.schema.changes import Row
 from bascule.schema.refusals import (
     BadChange,
@@ -327,6 +327,19 @@ def test_expand_refuses_columns_that_cannot_be_migrated(table, options, why):
         make(table, data_migration("x", **given)(down)).expand()
 
 
+def test_a_column_is_renamed_before_or_after_it_is_migrated_and_not_meanwhile(table):
+    rename = Rename(id="secrets-wrapped", table="secrets", old="blob", new="wrapped", type=sa.LargeBinary())
+    label = Rename(id="secrets-label", table="secrets", old="name", new="label", type=sa.String(20))
+    make(table).expand()
+    make(table, label).expand()
+    with pytest.raises(BadChange, match="change secrets-rewrap of table secrets is expanded.*both are about blob"):
+        make(table, rename).expand()
+    make(table).rollback()
+    make(table, rename).expand()
+    with pytest.raises(BadChange, match="both are about blob"):
+        make(table).expand()
+
+
 def test_columns_must_be_named_and_differ():
     with pytest.raises(BadChange, match="different names"):
         DataMigration(id="x", table="t", old={"a": None}, new={"a": sa.Text()}, up=down)
@@ -416,8 +429,6 @@ def test_online_migrations_tell_blocked_rows_and_failures(table):
 
 
 def test_online_migrations_do_other_kinds_of_changes_too(table):
-    from bascule.schema import Rename
-
     rename = Rename(id="secrets-label", table="secrets", old="name", new="label", type=sa.String(20))
     schema = make(table, rename)
     schema.expand()
