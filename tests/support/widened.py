@@ -37,7 +37,7 @@ def insert(db, name, key=None):
         columns, values = ("id, name", ":k, :n") if key else ("name", ":n")
         sql = sa.text(f"INSERT INTO owners ({columns}) VALUES ({values}) RETURNING id")
         found = connection.execute(sql, {"k": key, "n": name}).scalar_one()
-        pet = sa.text("INSERT INTO pets (id, owner) SELECT coalesce(max(id), 0) + 1, :k FROM pets")
+        pet = sa.text("INSERT INTO pets (id, owner) VALUES (:k % 1000000, :k)")
         connection.execute(pet, {"k": found})
         return found
 

@@ -352,6 +352,38 @@ def test_a_key_becomes_wide_with_its_references_while_both_releases_write(postgr
     assert [name for name, *_ in after["owners"][0]] == ["id", "name", "parent"]
 
 
+def test_writers_of_several_tables_go_on_through_every_swap_of_a_key(postgresql_db):
+    db = postgresql_db
+    widened.start(db)
+    schema = widened.engine(db)
+    client = sa.create_engine(db.url, connect_args={"prepare_threshold": None})
+    stop, keys, failures = threading.Event(), [], []
+
+    def go_on():
+        try:
+            while not stop.is_set():
+                keys.append(widened.insert(client, "busy"))
+        except sa.exc.DBAPIError as failure:
+            failures.append(failure)
+
+    writers = [threading.Thread(target=go_on) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        for phase in ("expand", "migrate", "contract"):
+            getattr(schema, phase)()
+        schema.rollback(keep_synced=True)
+        schema.contract()
+        schema.purge()
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join(30)
+        client.dispose()
+    assert failures == []
+    assert {key for key, *_ in widened.rows(db)} == {*range(1, 10), *keys}
+
+
 @pytest.mark.parametrize("after", [(), ("migrate",), ("migrate", "fence")])
 def test_a_key_that_was_not_swapped_yet_goes_back_as_it_was(postgresql_db, after):
     widened.start(postgresql_db)

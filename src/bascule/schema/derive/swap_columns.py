@@ -22,7 +22,7 @@ class Dependents:
     default: str | None
     sequence: str | None
     primary_key: str | None
-    references: tuple[tuple[str, str, str], ...]  # table, name and definition of each
+    references: tuple[tuple[str, str, str, str], ...]  # table, name, definition and table referred to of each
     is_identity: bool
     views: int
 
@@ -43,8 +43,9 @@ def look_at_dependents(connection: sa.Connection, database: Database, table: str
     ).one()
     constraints = connection.execute(
         sa.text(
-            "SELECT contype::text AS kind, conname, pg_get_constraintdef(k.oid) AS definition, c.relname "
-            "FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE k.contype IN ('f', 'p') AND "
+            "SELECT contype::text AS kind, conname, pg_get_constraintdef(k.oid) AS definition, "
+            "c.relname, r.relname AS refers_to FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid "
+            "LEFT JOIN pg_class r ON r.oid = k.confrelid WHERE k.contype IN ('f', 'p') AND "
             "((k.conrelid = to_regclass(:t) AND :n = ANY(k.conkey)) OR "
             "(k.confrelid = to_regclass(:t) AND :n = ANY(k.confkey))) ORDER BY c.relname, conname"
         ),
@@ -55,7 +56,7 @@ def look_at_dependents(connection: sa.Connection, database: Database, table: str
         row.sequence,
         next((one.conname for one in constraints if one.kind == "p"), None),
         tuple(
-            (one.relname, one.conname, one.definition.removesuffix(" NOT VALID"))
+            (one.relname, one.conname, one.definition.removesuffix(" NOT VALID"), one.refers_to)
             for one in constraints
             if one.kind == "f"
         ),
@@ -102,19 +103,24 @@ class Swap:
             f"put {table}.{self.coming} in the place of {self.column}",
             tuple(self._statements(strict=is_strict)),
             self._before(lambda _: True),
+            separate=True,  # it takes its locks in an order of its own
             impact=database.instant,
         )
-        references = [Constraint(owner, name, "", refers_to=table) for owner, name, _ in self.dependents.references]
+        references = [Constraint(owner, name, "", refers_to=to) for owner, name, _, to in self.dependents.references]
         return [*steps, swap, *(step for one in references for step in database.validate_constraint(one))]
 
     def _statements(self, *, strict: bool) -> list[str]:
         quote, dependents = self.database.quote, self.dependents
         alter = f"ALTER TABLE {quote(self.table.name)}"
         column, coming, going = quote(self.column), quote(self.coming), quote(self.going)
-        owners = sorted({self.table.name, *(owner for owner, _, _ in dependents.references)})
-        sql = [f"LOCK TABLE {self.database.quote_all(owners)} IN ACCESS EXCLUSIVE MODE"]
+        # What is referred to comes first: writers, too, insert it before what refers to it.
+        locked = sorted({to for *_, to in dependents.references})
+        locked += sorted({self.table.name, *(owner for owner, *_ in dependents.references)} - set(locked))
+        sql = [f"LOCK TABLE {self.database.quote_all(locked)} IN ACCESS EXCLUSIVE MODE"]
         sql += [line for name in self.ends for line in self.database.drop_trigger(self.table.name, name)]
-        sql += [f"ALTER TABLE {quote(owner)} DROP CONSTRAINT {quote(name)}" for owner, name, _ in dependents.references]
+        sql += [
+            f"ALTER TABLE {quote(owner)} DROP CONSTRAINT {quote(name)}" for owner, name, *_ in dependents.references
+        ]
         if dependents.primary_key is not None:
             sql.append(f"{alter} DROP CONSTRAINT {quote(dependents.primary_key)}")
         for index in self.table.indexes_on([self.column]):
@@ -136,7 +142,7 @@ class Swap:
         sql += [line for one in self.begins for line in self.database.create_trigger(one, self.table.key, {})]
         return sql + [
             f"ALTER TABLE {quote(owner)} ADD CONSTRAINT {quote(name)} {definition} NOT VALID"
-            for owner, name, definition in dependents.references
+            for owner, name, definition, _ in dependents.references
         ]
 
     def _renamed(self, names: tuple[str, ...]) -> list[str]:
