@@ -88,7 +88,8 @@ class _Turn:
         if self.left <= 0:
             return replace(summary, more=self.status.phase in (Phase.EXPANDED, Phase.BACKFILLING))
         try:
-            self.engine.of(self.change, self._options()).migrate(self._hear, should_stop=self._should_stop)
+            (after,) = self._migrate()
+            summary = replace(summary, more=after.rows_stale > 0 and after.phase == Phase.SYNCED)
         except Stopped:
             summary = replace(summary, more=True)
         except RowsBlocked as blocked:
@@ -96,10 +97,15 @@ class _Turn:
         except (NewColumnsWritten, RowsInTheWay) as blocked:
             summary = replace(summary, blocked=blocked.rows)
         except StaleRows:
-            summary = replace(summary, more=True)  # somebody wrote them while we looked
+            summary = replace(summary, more=True)
         except SchemaError as error:
             summary = replace(summary, error=error.sentence)
         return replace(summary, found=max(waiting, self.done + summary.blocked), done=self.done)
+
+    def _migrate(self) -> list[ChangeStatus]:
+        engine = self.engine.of(self.change, self._options())
+        statuses = engine.migrate(self._hear, should_stop=self._should_stop)
+        return [status for status in statuses if status.id == self.change.id]
 
     def _options(self) -> Options:
         options = self.engine.options

@@ -146,12 +146,13 @@ class PhaseRun:
             total = self.session.read("count rows", self._count_rows)
             self.session.transaction("begin the backfill", lambda c: self._begin_backfill(c, total))
         blocked, stale = self._fill(derived, rows, listener, prefer)
-        if stale:
+        # Rows that old writers made stale since are no reason: contract counts them again, when there are none left.
+        if stale and (blocked is not None or not derived.goes_stale):
             # From the first row next time, since the cursor has passed the stale ones.
             self.session.transaction("record stale rows", lambda c: self.lease.write(c, cursor=None, rows_done=0))
             raise blocked or derived.stale_error(stale)
         total = self.session.read("count rows", self._count_rows)
-        self._steps(derived.prove, first=self.lease.renew, last=lambda c: self._record_synced(c, total))
+        self._steps(derived.prove, first=self.lease.renew, last=lambda c: self._record_synced(c, total, stale))
 
     def fence(self, mode: Fence) -> None:
         """Have writes of the old release counted or refused; fencing again counts from now on."""
@@ -407,10 +408,15 @@ class PhaseRun:
     def _count_rows(self, connection: sa.Connection) -> int:
         return count_rows(connection, self.change.table)
 
-    def _record_synced(self, connection: sa.Connection, total: int) -> None:
+    def _record_synced(self, connection: sa.Connection, total: int, stale: int) -> None:
         self._require_triggers(self.lease.row(connection), connection)  # again: one may have gone while the scan ran
         self.lease.write(
-            connection, phase=Phase.SYNCED, rows_total=total, rows_done=total, rows_stale=0, last_error=None
+            connection,
+            phase=Phase.SYNCED,
+            rows_total=total,
+            rows_done=max(total - stale, 0),
+            rows_stale=stale,
+            last_error=None,
         )
 
     def _begin_contract(self, connection: sa.Connection) -> None:

@@ -51,7 +51,8 @@ def transform_rows(lease: Lease, work: Pass, walk: Walk, *, from_start: bool = F
         if session.read("count rows", lambda c: _count(c, work)) <= len(run.blocked):
             break
         run.cursor = None
-    return tuple(run.blocked.values())
+    keyless = session.read("look for rows without a key", run.shape.keyless)
+    return (*run.blocked.values(), *(Blocked(pk, "its key is NULL") for pk in keyless))
 
 
 @dataclass(slots=True)
@@ -111,12 +112,21 @@ class _Shape:
         query = (
             sa.select(*plain, *tokens)
             .select_from(sa.table(self.table.name))
-            # SQLite keeps NULL in keys; such rows cannot be found again, and the proof counts them.
+            # A NULL in the key, as SQLite has it, would end the walk.
             .where(sql(self.work.wanting), self.keyset.after(decode(after)), *(key.is_not(None) for key in keys))
             .order_by(*keys)
             .limit(rows)
         )
         return [tuple(row) for row in connection.execute(query)]
+
+    def keyless(self, connection: sa.Connection) -> list[object]:
+        """Return the keys of rows that want it and cannot be found again: SQLite keeps NULL in keys."""
+        if self.database.name != "sqlite":
+            return []
+        keys: list[sa.ColumnClause[object]] = [sa.column(name) for name in self.table.key]
+        query = sa.select(*keys).select_from(sa.table(self.table.name)).where(sql(self.work.wanting))
+        rows = connection.execute(query.where(sa.or_(*(key.is_(None) for key in keys))))
+        return [self._pk(tuple(row)) for row in rows]
 
     def cursor(self, batch: Sequence[tuple[object, ...]]) -> str:
         """Return where the batch ends."""

@@ -293,6 +293,26 @@ def test_contract_refuses_while_a_row_is_stale_and_when_the_old_column_was_writt
     schema.contract()
 
 
+def test_what_old_writers_do_meanwhile_keeps_no_migration_from_its_end_but_from_contract(table):
+    def up(rows):
+        secrets.update_old(table, "003", b"again and again %d" % len(calls))
+        calls.append(1)
+        return [row.becomes(blob2=wrap(row.blob), kek_id="kek-2") for row in rows]
+
+    calls = []
+    schema = make(table, declared(up, down=down))
+    schema.expand()
+    (status,) = schema.migrate()
+    assert (status.phase, status.rows_done, status.rows_stale) == ("synced", 9, 1)
+    assert schema.online_data_migrations(5).code == 1
+    with pytest.raises(StaleRows):
+        schema.contract()
+    quiet = make(table)
+    quiet.migrate()
+    assert quiet.online_data_migrations(5).code == 0
+    quiet.contract()
+
+
 def test_rows_wait_until_the_whole_fleet_is_of_the_release_that_can_read_them(table):
     older = ["api-1"]
     schema = make(table, declare(requires_fleet="2027.1"), older=lambda _: older)
@@ -349,10 +369,11 @@ def test_a_row_without_a_key_keeps_no_other_from_being_migrated(table):
     secrets.insert(table, None, blob=b"nobody")
     schema = make(table)
     schema.expand()
-    with pytest.raises(StaleRows) as refused:
+    with pytest.raises(RowsBlocked) as refused:
         schema.migrate()
-    assert refused.value.rows == 1
+    assert refused.value.keys == (None,)
     assert len(secrets.migrated(table)) == 10
+    assert schema.online_data_migrations(5).code == 3
 
 
 def test_what_is_written_at_once_is_cut_into_parts_that_a_server_takes():
