@@ -19,7 +19,8 @@ class ExtractTable(Change):
 
     The old columns must have no default, since an INSERT of the new release would look like one of the old; where they
     forbid NULL, they allow it from expand on. On SQLite, rows of the new table go with theirs also where foreign keys
-    are not enforced, but only until purge.
+    are not enforced, but only until purge. On MariaDB, a transaction that writes both tables may meet a deadlock at the
+    moment when triggers come or go, and must be tried again, as after any deadlock.
     """
 
     new: str

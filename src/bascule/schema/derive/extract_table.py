@@ -1,6 +1,7 @@
 """Columns that move to a table of their own: the table, the triggers on both, and what becomes of the old columns."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import sqlalchemy as sa
 
@@ -103,7 +104,8 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
     def purge(self, connection: sa.Connection, table: Table) -> list[Step]:
         """Return the drop of the last triggers and of the old columns."""
         del connection
-        steps = [self._untrigger(mirror) for mirror in self._mirrors()]
+        # By themselves, so that no lock on the new table is held while the old one's is waited for.
+        steps = [replace(self._untrigger(mirror), separate=True) for mirror in self._mirrors()]
         return steps + [self.database.drop_column(table.name, name) for name in self.change.columns]
 
     def removes(self) -> tuple[str, ...]:
@@ -151,11 +153,12 @@ class ExtractTableDerivation(Derivation[ExtractTable]):
         extract, change = self._extract, self.change
         changed = f"({extract.differs('NEW', 'OLD')} OR {extract.moved()})"
         back = (extract.put_in_old(), extract.empty_old(only=extract.moved()))
+        # The old table first: writers, too, take a row of it before one of the new.
         mirrors = [
+            *self._from_old(),
             Mirror(self._name("new_upd"), change.new, "update", changed, back, change.id),
             Mirror(self._name("new_del"), change.new, "delete", "(1 = 1)", (extract.empty_old(),), change.id),
             Mirror(self._name("new_ins"), change.new, "insert", "(1 = 1)", (extract.put_in_old(),), change.id),
-            *self._from_old(),
         ]
         if self.database.name == "sqlite":  # which enforces foreign keys only where it is told to
             mirrors.append(
