@@ -507,7 +507,7 @@ class World:
         there = set(self.phases.values())
         catalog = databases.catalog(self.judge)
         if verb == "migrate":
-            worked = [twin for twin in self.twins if before[twin.change.id] != "synced"]
+            worked = [twin for twin in self.twins if before[twin.change.id] not in ("synced", "fenced")]
             for key, states in self.states.items():
                 for state in states - {None}:
                     for twin, sides in zip(self.twins, state.sides, strict=True):
