@@ -1,5 +1,6 @@
 """Changes with two sides that both releases write while they happen: split, merge, rename, another type."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,12 +11,12 @@ __all__ = ["Merge", "Rename", "Retype", "Split", "Synced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Synced(Change):
+class Synced(Change, ABC):
     """A change with an old and a new side, each written by one release and kept in step with the other by triggers."""
 
+    @abstractmethod
     def as_split(self) -> "Split":
         """Return the change in its general form."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
