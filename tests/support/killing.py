@@ -1,6 +1,7 @@
 """Run the program that kills a schema phase, and return what it prints.
 
-BASCULE_TEST_KILLS says at how many statements and commits; 0 means at every single one.
+BASCULE_TEST_KILLS says at how many statements and commits; 0 means at every single one. BASCULE_TEST_KILL_CHANGES=2
+leaves all but the first two changes out, a split and a rename.
 """
 
 import json
