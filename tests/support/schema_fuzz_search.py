@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import Flaky
 from support.schema_fuzz_history import History, encode, histories
 from support.schema_fuzz_world import Wrong
 
@@ -52,9 +51,10 @@ def search(world, number, *, plays, shrink_s=0.0, tell=lambda: None, **sizes):
         tell()
         try:
             world.play(history)
-        except Wrong as wrong:
+        except Exception as error:
             began.append(time.monotonic())
-            failures.append(Found(history, str(wrong), len(played)))
+            why = str(error) if isinstance(error, Wrong) else f"crashed: {type(error).__name__} {error}"
+            failures.append(Found(history, why, len(played)))
             if not shrink_s:
                 raise _EnoughError from None
             raise
@@ -63,7 +63,9 @@ def search(world, number, *, plays, shrink_s=0.0, tell=lambda: None, **sizes):
 
     try:
         play()
-    except (Wrong, Flaky, _EnoughError):
+    except (Exception, _EnoughError):
+        if not failures:
+            raise
         smallest = min(failures, key=lambda found: len(found.why))
         return Found(smallest.history, smallest.why, failures[0].after)
     return None
