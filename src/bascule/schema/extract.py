@@ -42,8 +42,8 @@ class Extract:
 
     def differs(self, left: str, right: str) -> str:
         """Say that two rows differ in a column that moves."""
-        columns = self._quoted(self.change.columns)
-        return _any(self.database.differs(f"{left}.{name}", f"{right}.{name}") for name in columns)
+        columns = {self.database.quote(name): kind for name, kind in self.change.columns.items()}
+        return _any(self.database.differs(f"{left}.{name}", f"{right}.{name}", kind) for name, kind in columns.items())
 
     def some(self, row: str) -> str:
         """Say that a row has a value in a column that moves."""

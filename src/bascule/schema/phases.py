@@ -130,10 +130,12 @@ class PhaseRun:
     def migrate(self, listener: Listener, prefer: Prefer | None) -> None:
         """Make every row right, and prove that all are."""
         row = require_started(self.change, self._row())
-        if row.phase in Phase.WITHOUT_OLD or (row.phase == Phase.FENCED and not row.rows_stale and prefer is None):
+        if row.phase in Phase.WITHOUT_OLD:
             return
         self._require_triggers(row)
         if row.phase == Phase.FENCED:
+            if not row.rows_stale and prefer is None:
+                return
             self.restore(listener)
             row = self._row()
         derived = self._derived(row)

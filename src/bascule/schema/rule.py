@@ -17,7 +17,7 @@ A row whose new columns are all NULL was never filled ("virgin"); hence new colu
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bascule.schema.changes import Split
+from bascule.schema.changes import ColumnType, Split
 
 __all__ = ["Rule"]
 
@@ -26,7 +26,8 @@ __all__ = ["Rule"]
 class Rule:
     """One change in one database's SQL. A row is named by its prefix: `NEW.`, `OLD.`, or nothing in a plain query.
 
-    `quote` quotes a column name; `differs` compares two values so that NULL equals NULL and case and blanks count.
+    `quote` quotes a column name; `differs` compares two values of a type so that NULL equals NULL, and case and blanks
+    count.
     `before` is SQL for old columns as they were before a write, where these are the new ones of another change that
     may not have filled the row yet.
     """
@@ -34,7 +35,7 @@ class Rule:
     split: Split
     database: str
     quote: Callable[[str], str]
-    differs: Callable[[str, str], str]
+    differs: Callable[[str, str, ColumnType], str]
     before: Mapping[str, str] = field(default_factory=dict)
 
     def columns(self, names: Iterable[str], row: str) -> dict[str, str]:
@@ -129,7 +130,8 @@ class Rule:
         return self._some_differ(self.columns(names, row), self.columns(names, "OLD."))
 
     def _some_differ(self, left: Mapping[str, str], right: Mapping[str, str]) -> str:
-        return _any(self.differs(left[name], right[name]) for name in left)
+        kinds = {**self.split.old, **self.split.new}
+        return _any(self.differs(left[name], right[name], kinds[name]) for name in left)
 
 
 def _all(conditions: Iterable[str]) -> str:

@@ -314,3 +314,22 @@ def test_percent_signs_and_colons_in_expressions_reach_the_database_as_written(d
     assert people(db)["1"]["label"] == "10:30 50%"
     schema.contract()
     assert people(db)["1"]["label"] == "10:30 50%"
+
+
+@pytest.mark.parametrize("kind", ["citext", "text COLLATE ci"])
+def test_a_change_of_case_is_seen_where_the_column_takes_both_for_equal(postgresql_db, kind):
+    write(postgresql_db, "CREATE EXTENSION IF NOT EXISTS citext")
+    write(
+        postgresql_db,
+        "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+    )
+    write(postgresql_db, f"CREATE TABLE people (id varchar(36) PRIMARY KEY, nick {kind})")
+    write(postgresql_db, "INSERT INTO people VALUES ('1', 'ada')")
+    schema = make_engine(postgresql_db, [ALIAS])
+    schema.expand()
+    schema.migrate()
+    write(postgresql_db, "UPDATE people SET nick = 'ADA'")
+    assert people(postgresql_db)["1"] == {"nick": "ADA", "alias": "ADA"}
+    write(postgresql_db, "UPDATE people SET alias = 'Ada'")
+    assert people(postgresql_db)["1"] == {"nick": "Ada", "alias": "Ada"}
+    assert all(status.rows_stale == 0 for status in schema.verify())

@@ -165,8 +165,8 @@ class Database(ABC):
         """Raise UnsupportedDatabase when the server is too old."""
 
     @abstractmethod
-    def differs(self, left: str, right: str) -> str:
-        """Compare two values so that NULL equals NULL, and case and trailing blanks count."""
+    def differs(self, left: str, right: str, kind: ColumnType | None = None) -> str:
+        """Compare two values, of a type if that is known, so that NULL equals NULL, and case and blanks count."""
 
     @abstractmethod
     def is_lock_trouble(self, error: DBAPIError) -> bool:

@@ -9,6 +9,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from bascule.schema.changes import ColumnType
 from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger, always
 from bascule.schema.refusals import UnsupportedDatabase
 
@@ -63,8 +64,9 @@ class MariaDB(Database):
             "SET SESSION lock_wait_timeout = 1, innodb_lock_wait_timeout = 1, max_statement_time = 0"
         )
 
-    def differs(self, left: str, right: str) -> str:
+    def differs(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """Compare bytes: under the usual collations 'abc' equals 'ABC', and 'a ' equals 'a'."""
+        del kind
         return f"NOT (BINARY {left} <=> BINARY {right})"
 
     def literal(self, value: object) -> str:

@@ -7,6 +7,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from bascule.schema.changes import ColumnType
 from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger, always
 from bascule.schema.keyset import Keyset
 from bascule.schema.refusals import UnsupportedDatabase
@@ -46,8 +47,10 @@ class PostgreSQL(Database):
         del writes
         connection.exec_driver_sql("SET LOCAL lock_timeout = '500ms'")
 
-    def differs(self, left: str, right: str) -> str:
-        """Compare."""
+    def differs(self, left: str, right: str, kind: ColumnType | None = None) -> str:
+        """Compare; text as bytes, since citext and some collations take 'abc' for 'ABC', and json by its text."""
+        if isinstance(kind, sa.String | sa.JSON):
+            return f'({left})::text COLLATE "C" IS DISTINCT FROM ({right})::text COLLATE "C"'
         return f"{left} IS DISTINCT FROM {right}"
 
     def is_lock_trouble(self, error: DBAPIError) -> bool:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
+from bascule.schema.changes import ColumnType
 from bascule.schema.databases.base import Column, Constraint, Database, Impact, Pace, Step, Trigger, always
 from bascule.schema.databases.sqlite_table import TableText
 from bascule.schema.keyset import Keyset
@@ -55,8 +56,9 @@ class SQLite(Database):
         driver.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
-    def differs(self, left: str, right: str) -> str:
+    def differs(self, left: str, right: str, kind: ColumnType | None = None) -> str:
         """Compare; a column's own NOCASE collation must not hide a change of case."""
+        del kind
         return f"{left} COLLATE BINARY IS NOT {right}"
 
     def is_lock_trouble(self, error: DBAPIError) -> bool:

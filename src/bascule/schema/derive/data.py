@@ -300,8 +300,9 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         return _all(f"{row}{self.database.quote(name)} IS NULL" for name in names)
 
     def _changed(self, names: Iterable[str]) -> str:
-        quoted = [self.database.quote(name) for name in names]
-        return _any(self.database.differs(f"NEW.{name}", f"OLD.{name}") for name in quoted)
+        kinds = {**self.change.old, **self.change.new}
+        quoted = {self.database.quote(name): kinds.get(name) for name in names}
+        return _any(self.database.differs(f"NEW.{name}", f"OLD.{name}", kind) for name, kind in quoted.items())
 
 
 def _all(conditions: Iterable[str]) -> str:
