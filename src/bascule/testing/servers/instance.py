@@ -79,6 +79,13 @@ class Instance:
         self._processes: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
         self._record()
 
+    def make_directory(self, name: str) -> Path:
+        """Make a directory that only the account can use, and return its path."""
+        path = self.data / name
+        path.mkdir(mode=0o700)
+        self._give(path)
+        return path
+
     def write(self, name: str, text: str) -> Path:
         """Write a file that only the account can read, and return its path."""
         path = self.data / name

@@ -105,10 +105,12 @@ class MariaDB:
             f"CREATE USER '{_USER}'@'127.0.0.1' IDENTIFIED BY '{self._password}';\n"
             f"GRANT ALL PRIVILEGES ON *.* TO '{_USER}'@'127.0.0.1' WITH GRANT OPTION;\n",
         )
+        # Of its own: an instance that starts removes what it takes for the leftovers of one that died.
+        scratch = self._instance.make_directory("scratch")
         self._instance.start(
             [
                 self._server,
-                *("--no-defaults", f"--datadir={data}", f"--init-file={first_sql}"),
+                *("--no-defaults", f"--datadir={data}", f"--init-file={first_sql}", f"--tmpdir={scratch}"),
                 *("--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self._instance.data / 'socket'}"),
                 *("--skip-name-resolve", "--skip-log-bin", "--log-bin-trust-function-creators=1"),
                 *("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--skip-innodb-doublewrite"),
