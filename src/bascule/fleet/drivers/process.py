@@ -83,22 +83,26 @@ class ProcessRuntime:
             os.close(log)
 
     def stop(self, instance: InstanceName, *, signal_name: str, timeout_s: float) -> Stopped:
-        """Signal the process once and wait for the end of its whole group. Safe to call again."""
+        """Signal the process once and wait for the end of its whole group. Safe to call again.
+
+        A successor that somebody starts as soon as the process is gone is left alone.
+        """
         directory = self.directory(instance)
         began = time.monotonic()
         if not self._is_alive(directory):
             return Stopped(0.0, killed=False)
+        start = _start_of(directory)
         (directory / "stopping").touch()
         if not (directory / "signalled").exists():
             self._signal(directory, getattr(signal, f"SIG{signal_name}"), deadline=began + timeout_s)
             (directory / "signalled").touch()
-        while self._is_alive(directory):
+        while self._is_alive(directory) and _start_of(directory) == start:
             if time.monotonic() - began > timeout_s:
-                self._kill_group(directory)
-                self._reap(directory)
+                self._kill_group(directory, start)
+                self._reap(directory, start)
                 return Stopped(time.monotonic() - began, killed=True)
             time.sleep(_POLL_S)
-        self._reap(directory)
+        self._reap(directory, start)
         return Stopped(time.monotonic() - began, killed=False)
 
     def alive(self) -> dict[InstanceName, str]:
@@ -161,8 +165,8 @@ class ProcessRuntime:
             self._signal(directory, signal.SIGTERM, deadline=time.monotonic())
             (directory / "signalled").touch()
 
-    def _kill_group(self, directory: Path) -> None:
-        while self._is_alive(directory):
+    def _kill_group(self, directory: Path, start: object) -> None:
+        while self._is_alive(directory) and _start_of(directory) == start:
             pid = _pid(directory)
             if pid is not None:
                 self._signal_group(pid, signal.SIGKILL)
@@ -175,8 +179,13 @@ class ProcessRuntime:
         except ProcessLookupError:
             return  # nobody is left in the group, which is what was wanted
 
-    def _reap(self, directory: Path) -> None:
-        """Collect our own child, whose lock is gone, so that it does not stay behind as a zombie."""
+    def _reap(self, directory: Path, start: object = None) -> None:
+        """Collect our own child, whose lock is gone, so that it does not stay behind as a zombie.
+
+        With a start, only the child of that one: a successor is not to be waited for.
+        """
+        if start is not None and _start_of(directory) != start:
+            return  # whoever started the successor has collected its predecessor
         child = self._children.pop(directory, None)
         if child is not None:
             with contextlib.suppress(ChildProcessError):  # somebody who waits for any child was faster
@@ -211,6 +220,11 @@ def _meta(directory: Path) -> dict[str, object]:
     except FileNotFoundError:
         return {}
     return facts
+
+
+def _start_of(directory: Path) -> object:
+    """Return what tells one process of an instance from the next."""
+    return _meta(directory).get("started_at")
 
 
 def _write(path: Path, text: str) -> None:
