@@ -5,22 +5,17 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import HealthCheck, given, settings
 from support.killing import KILLS, PHASES, run_killed
 from support.people import (
     ALIAS,
     NAMES,
     QUICK,
-    History,
-    Person,
     columns,
     create_people,
     make_engine,
-    operations,
     people,
     phases,
     split_name,
-    starting_rows,
     write,
 )
 from support.sync_cases import CASES, check, check_upsert_and_rename
@@ -201,21 +196,6 @@ def test_a_phase_killed_and_run_again_ends_as_if_never_killed(request, server, p
     result = run_killed(url, phase)
     assert result["kills"] >= (KILLS or result["statements"]) - 2
     assert result["different"] == []
-
-
-def test_no_history_of_old_and_new_writes_loses_or_alters_what_anyone_wrote(db):
-    @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(rows=starting_rows(), history=operations(at_least=20))
-    def histories(rows, history):
-        for table in sa.inspect(db).get_table_names():
-            write(db, f"DROP TABLE {table}")
-        create_people(db, [(key, fullname, None) for key, fullname in rows.items()])
-        world = History(db, {key: Person(fullname) for key, fullname in rows.items()})
-        world.schema.expand()
-        world.run(history)
-        world.finish()
-
-    histories()
 
 
 class Writer(threading.Thread):
