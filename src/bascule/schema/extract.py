@@ -3,7 +3,7 @@
 A row of the old table without one of the new stands for columns that are all NULL.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any  # the types of an author's columns do not matter here
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from bascule.schema.changes import ExtractTable
 from bascule.schema.databases import Database
 from bascule.schema.rows import Prefer, sql
+from bascule.schema.rule import all_of, any_of
 
 __all__ = ["Extract", "ExtractRows"]
 
@@ -38,20 +39,22 @@ class Extract:
     def meets(self, old_row: str, new_row: str) -> str:
         """Say that two rows have the same key."""
         pairs = zip(self._quoted(self.old_key), self._quoted(self.change.key), strict=True)
-        return _all(f"{new_row}.{new} = {old_row}.{old}" for old, new in pairs)
+        return all_of(f"{new_row}.{new} = {old_row}.{old}" for old, new in pairs)
 
     def differs(self, left: str, right: str) -> str:
         """Say that two rows differ in a column that moves."""
         columns = {self.database.quote(name): kind for name, kind in self.change.columns.items()}
-        return _any(self.database.differs(f"{left}.{name}", f"{right}.{name}", kind) for name, kind in columns.items())
+        return any_of(
+            self.database.differs(f"{left}.{name}", f"{right}.{name}", kind) for name, kind in columns.items()
+        )
 
     def some(self, row: str) -> str:
         """Say that a row has a value in a column that moves."""
-        return _any(f"{row}.{name} IS NOT NULL" for name in self._quoted(self.change.columns))
+        return any_of(f"{row}.{name} IS NOT NULL" for name in self._quoted(self.change.columns))
 
     def moved(self) -> str:
         """Say over NEW and OLD of the new table that the row belongs to another key."""
-        return _any(f"NOT (NEW.{name} = OLD.{name})" for name in self._quoted(self.change.key))
+        return any_of(f"NOT (NEW.{name} = OLD.{name})" for name in self._quoted(self.change.key))
 
     def agrees(self) -> str:
         """Say that the new table says the same as NEW of the old one."""
@@ -167,11 +170,3 @@ class ExtractRows:
         extract = self.extract
         there = f"SELECT 1 FROM {extract.new} WHERE {extract.meets(extract.old, extract.new)}"  # noqa: S608 # quoted names
         return f"({extract.some(extract.old)} AND NOT EXISTS ({there}))"
-
-
-def _all(conditions: Iterable[str]) -> str:
-    return "(" + " AND ".join(conditions) + ")"
-
-
-def _any(conditions: Iterable[str] | Sequence[str]) -> str:
-    return "(" + " OR ".join(conditions) + ")"

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from bascule.schema.changes import ColumnType, Split
 
-__all__ = ["Rule"]
+__all__ = ["Rule", "all_of", "any_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Rule:
 
     def virgin(self, row: str = "") -> str:
         """Say that the row was never filled."""
-        return _all(f"{column} IS NULL" for column in self.columns(self.split.new, row).values())
+        return all_of(f"{column} IS NULL" for column in self.columns(self.split.new, row).values())
 
     def new_set(self, row: str = "") -> str:
         """Say that some new column holds a value."""
-        return _any(f"{column} IS NOT NULL" for column in self.columns(self.split.new, row).values())
+        return any_of(f"{column} IS NOT NULL" for column in self.columns(self.split.new, row).values())
 
     def differs_forward(self, row: str = "") -> str:
         """Say that some new column is not f(old)."""
@@ -70,7 +70,7 @@ class Rule:
 
     def stale(self, row: str = "") -> str:
         """Say that neither side follows from the other."""
-        return _all((self.differs_forward(row), self.differs_backward(row)))
+        return all_of((self.differs_forward(row), self.differs_backward(row)))
 
     def inexpressible(self, row: str = "") -> str:
         """Say that the new side does not come back from the old side that it makes: a way back would alter it."""
@@ -83,10 +83,10 @@ class Rule:
         forward, backward = self.differs_forward(row), self.differs_backward(row)
         new_changed, old_changed = self._changed(self.split.new, row), self._changed(self.split.old, row)
         return {
-            "ins_old": _all((self.virgin(row), forward)),
-            "ins_new": _all((self.new_set(row), forward, backward)),
-            "upd_new": _all((new_changed, forward, _any((backward, self.virgin("OLD."))))),
-            "upd_old": _all((old_changed, f"NOT {new_changed}", forward, backward)),
+            "ins_old": all_of((self.virgin(row), forward)),
+            "ins_new": all_of((self.new_set(row), forward, backward)),
+            "upd_new": all_of((new_changed, forward, any_of((backward, self.virgin("OLD."))))),
+            "upd_old": all_of((old_changed, f"NOT {new_changed}", forward, backward)),
         }[event]
 
     def action(self, event: str, row: str = "NEW.") -> dict[str, str]:
@@ -131,12 +131,14 @@ class Rule:
 
     def _some_differ(self, left: Mapping[str, str], right: Mapping[str, str]) -> str:
         kinds = {**self.split.old, **self.split.new}
-        return _any(self.differs(left[name], right[name], kinds[name]) for name in left)
+        return any_of(self.differs(left[name], right[name], kinds[name]) for name in left)
 
 
-def _all(conditions: Iterable[str]) -> str:
+def all_of(conditions: Iterable[str]) -> str:
+    """Say that all of these hold."""
     return "(" + " AND ".join(conditions) + ")"
 
 
-def _any(conditions: Iterable[str]) -> str:
+def any_of(conditions: Iterable[str]) -> str:
+    """Say that any of these holds."""
     return "(" + " OR ".join(conditions) + ")"

@@ -217,14 +217,13 @@ def _add_online(group: click.Group, make_engine: MakeEngine) -> None:
         Exit codes: 0 finished, 1 more to do (run it again), 2 failed without progress, 3 rows are blocked until
         somebody mends them, 127 wrong usage.
         """
-        from bascule.schema.online import migrate_some  # noqa: PLC0415 # only this command needs it
-
         if max_count is not None and not (max_count.isdecimal() and int(max_count) > 0):
             click.echo("Error: --max-count must be a whole number above 0", err=True)
             sys.exit(127)
         engine = attempt(make_engine, codes={BasculeError: 2})
         summary = attempt(
-            lambda: migrate_some(engine, _ALL if max_count is None else int(max_count)), codes={BasculeError: 2}
+            lambda: engine.online_data_migrations(_ALL if max_count is None else int(max_count)),
+            codes={BasculeError: 2},
         )
         if wants_json(as_json):
             click.echo(

@@ -18,6 +18,7 @@ from bascule.schema.databases import Column, Step, Trigger
 from bascule.schema.derive.base import Derivation, Fence
 from bascule.schema.refusals import BadChange, RowsInTheWay, StaleRows
 from bascule.schema.rows import sql
+from bascule.schema.rule import all_of, any_of
 from bascule.schema.transform import Pass, TransformRows
 
 __all__ = ["DataMigrationDerivation"]
@@ -294,20 +295,12 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         return int(connection.scalar(query) or 0)
 
     def _some(self, names: Iterable[str], row: str = "") -> str:
-        return _any(f"{row}{self.database.quote(name)} IS NOT NULL" for name in names)
+        return any_of(f"{row}{self.database.quote(name)} IS NOT NULL" for name in names)
 
     def _none(self, names: Iterable[str], row: str = "") -> str:
-        return _all(f"{row}{self.database.quote(name)} IS NULL" for name in names)
+        return all_of(f"{row}{self.database.quote(name)} IS NULL" for name in names)
 
     def _changed(self, names: Iterable[str]) -> str:
         kinds = {**self.change.old, **self.change.new}
         quoted = {self.database.quote(name): kinds.get(name) for name in names}
-        return _any(self.database.differs(f"NEW.{name}", f"OLD.{name}", kind) for name, kind in quoted.items())
-
-
-def _all(conditions: Iterable[str]) -> str:
-    return "(" + " AND ".join(conditions) + ")"
-
-
-def _any(conditions: Iterable[str]) -> str:
-    return "(" + " OR ".join(conditions) + ")"
+        return any_of(self.database.differs(f"NEW.{name}", f"OLD.{name}", kind) for name, kind in quoted.items())
