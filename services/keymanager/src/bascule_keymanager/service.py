@@ -36,13 +36,13 @@ class SchemaNotReady(LifecycleError):
 
 
 class SchemaMovedOn(LifecycleError):
-    """A newer release removed columns that this one needs; the process must not start."""
+    """A newer release no longer keeps what this one needs; the process must not start."""
 
     def __init__(self, change: str, release: str) -> None:
         self.change, self.release = change, release
         super().__init__(
-            f"release {RELEASE} of the key manager cannot start: {release} removed what it needs ({change}); "
-            f"start {release} instead"
+            f"release {RELEASE} of the key manager cannot start: {release} no longer keeps what it needs ({change}); "
+            f"start {release} instead, or take that back with its keymanager-db-manage rollback --keep-synced"
         )
 
 
@@ -118,7 +118,7 @@ class Parts:
         if not self.database.read(has_base):
             raise SchemaNotReady("its database is empty", "expand")
         for change in self.schema.status():
-            if change.release > RELEASE and change.phase in Phase.WITHOUT_OLD:
+            if change.release > RELEASE and change.phase in (Phase.FENCED, *Phase.WITHOUT_OLD):
                 raise SchemaMovedOn(change.id, str(change.release))
             if change.release == RELEASE and change.phase not in _READY:
                 command = "migrate" if change.phase in (Phase.EXPANDED, Phase.BACKFILLING) else "expand"
