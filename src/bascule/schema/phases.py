@@ -237,7 +237,7 @@ class PhaseRun:
             first=lambda c: self.lease.write(c, phase=Phase.RESTORING, cursor=None, rows_done=0),
             last=self.lease.renew,
         )
-        if (rows := derived.rows()) is not None:
+        if (rows := derived.rows_to_restore()) is not None:
             blocked, stale = self._fill(derived, rows, listener, "new")
             if stale:
                 raise blocked or derived.stale_error(stale)

@@ -40,9 +40,13 @@ class RowWork(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SyncRows:
-    """Rows with an old and a new side: never filled ones are filled, and none may disagree."""
+    """Rows with an old and a new side: never filled ones are filled, and none may disagree.
+
+    `unfilled` says in SQL which rows pass for never filled; by itself, those whose new columns are all NULL.
+    """
 
     rule: Rule
+    unfilled: str = ""
 
     @property
     def change(self) -> str:
@@ -60,7 +64,7 @@ class SyncRows:
         if prefer == "old":
             self._update(connection, sa.and_(here, stale), forward)
             return
-        self._update(connection, sa.and_(here, sql(self.rule.virgin()), stale), forward)
+        self._update(connection, sa.and_(here, sql(self.unfilled or self.rule.virgin()), stale), forward)
         if prefer == "new":
             self._update(connection, sa.and_(here, stale), self.rule.old_from_new())
 

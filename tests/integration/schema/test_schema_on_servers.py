@@ -98,6 +98,37 @@ def test_rollback_restores_the_columns_and_keeps_what_the_new_release_wrote(db):
     assert phases(schema.migrate()) == {"people-names": "synced", "people-alias": "synced"}
 
 
+def test_rollback_after_contract_keeps_null_that_the_new_release_wrote(any_db):
+    db = any_db
+    create_people(db, ROWS[:3])
+    schema = make_engine(db)
+    schema.expand()
+    schema.migrate()
+    schema.contract()
+    write(db, "UPDATE people SET first = NULL, last = NULL, alias = NULL WHERE id = '0001'")
+    write(db, "UPDATE people SET first = NULL WHERE id = '0002'")
+    schema.rollback()
+    assert people(db) == {
+        "0000": {"fullname": "First0 Last é0", "nick": "nick0", "age": None},
+        "0001": {"fullname": None, "nick": None, "age": None},
+        "0002": {"fullname": None, "nick": "nick2", "age": None},
+    }
+
+
+def test_rollback_after_contract_keeps_the_old_value_where_null_is_forbidden(any_db):
+    db = any_db
+    write(db, "CREATE TABLE people (id integer PRIMARY KEY, nick varchar(50) NOT NULL)")
+    write(db, "INSERT INTO people VALUES (1, 'ada'), (2, 'eve')")
+    schema = make_engine(db, [ALIAS])
+    schema.expand()
+    schema.migrate()
+    schema.contract()
+    write(db, "UPDATE people SET alias = NULL WHERE id = 1")
+    schema.rollback()
+    assert people(db) == {1: {"nick": "ada"}, 2: {"nick": "eve"}}
+    assert not sa.inspect(db).get_columns("people")[1]["nullable"]
+
+
 def test_a_not_null_column_without_default_may_be_left_out_by_new_writers(db):
     write(db, "CREATE TABLE people (id integer PRIMARY KEY, nick varchar(50) NOT NULL)")
     write(db, "INSERT INTO people VALUES (1, 'ada')")

@@ -76,6 +76,10 @@ class Derivation(ABC, Generic[C]):
         """Return what is to be done to rows, one range after the other."""
         return None
 
+    def rows_to_restore(self) -> RowWork | None:
+        """Return what is to be done to rows when contract is taken back and the new side has the last word."""
+        return self.rows()
+
     def required_fleet(self) -> str:
         """Return the release that all live processes must have reached before rows are made right; empty for none."""
         return ""

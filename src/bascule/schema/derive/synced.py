@@ -13,7 +13,7 @@ from bascule.schema.databases import Column, Step, Trigger
 from bascule.schema.derive.base import Derivation, Fence
 from bascule.schema.refusals import BadChange, NewColumnsWritten
 from bascule.schema.rows import RowWork, SyncRows, sql
-from bascule.schema.rule import Rule
+from bascule.schema.rule import Rule, all_of, any_of
 
 __all__ = ["SyncedDerivation"]
 
@@ -87,6 +87,16 @@ class SyncedDerivation(Derivation[Synced]):
     def rows(self) -> RowWork:
         """Return the fill of new columns."""
         return SyncRows(self.rule)
+
+    def rows_to_restore(self) -> RowWork:
+        """Return the same, but NULL in all new columns is what the new release wrote: no row was unfilled at contract.
+
+        Only where an old column forbids the NULL that follows from it, the value that is there stays.
+        """
+        rule, before = self.rule, (self.known.before or {}).get("old", {})
+        backward = rule.old_from_new()
+        forbidden = [f"{backward[name]} IS NULL" for name, (nullable, _) in before.items() if not nullable]
+        return SyncRows(rule, all_of((rule.virgin(), any_of(forbidden or ["1 = 0"]))))
 
     def triggers(self) -> tuple[str, ...]:
         """Return the four, and those that stand for NOT NULL."""
