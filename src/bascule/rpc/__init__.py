@@ -2,17 +2,27 @@
 
 from bascule.rpc.client import Client
 from bascule.rpc.embedded import EmbeddedTransport
+from bascule.rpc.fallback import Fallback
 from bascule.rpc.interface import Interface, arg, manifest, method
-from bascule.rpc.message import MalformedMessage, Message, MethodTooNew, UnknownMethod, UnsupportedVersion
+from bascule.rpc.message import Call, MalformedMessage, Message, MethodTooNew, UnknownMethod, UnsupportedVersion
+from bascule.rpc.receiver import Receiver
+from bascule.rpc.reply import CallFailed, CallTimedOut, ReleaseNeeded, ReplyUnreadable
 from bascule.rpc.server import Server
 
 __all__ = [
+    "Call",
+    "CallFailed",
+    "CallTimedOut",
     "Client",
     "EmbeddedTransport",
+    "Fallback",
     "Interface",
     "MalformedMessage",
     "Message",
     "MethodTooNew",
+    "Receiver",
+    "ReleaseNeeded",
+    "ReplyUnreadable",
     "Server",
     "UnknownMethod",
     "UnsupportedVersion",

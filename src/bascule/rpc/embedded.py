@@ -10,33 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
 
 from bascule.release import Release
+from bascule.rpc.embedded_calls import call_of, drop_expired, insert_call, put_reply, wait_for_reply
+from bascule.rpc.embedded_tables import CALL, MESSAGE
 from bascule.rpc.message import Message
+from bascule.rpc.tables import create_missing, read_committed
 
 __all__ = ["MESSAGE", "EmbeddedTransport"]
 
-METADATA = sa.MetaData()
-
-MESSAGE = sa.Table(
-    "bascule_message",
-    METADATA,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("topic", sa.String(64), nullable=False),
-    sa.Column("version", sa.String(16), nullable=False),
-    sa.Column("method", sa.String(128), nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Column("created_at", sa.Double, nullable=False),
-    sa.Column("taken_by", sa.String(255), nullable=True),
-    sa.Column("taken_at", sa.Double, nullable=True),
-    sa.Column("refused_by", sa.String(255), nullable=False),  # releases, each between commas: ",2026.2,"
-)
-
 _LOOK_AT_ONCE = 20
-_ATTEMPTS = 10
-_PAUSE_S = 0.2
+_KEEP_LATE_REPLIES_S = 600.0  # for callers whose clocks are wrong by less
 
 
 class EmbeddedTransport:
@@ -54,25 +38,13 @@ class EmbeddedTransport:
         lease_s: float = 30.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # READ COMMITTED on servers, so that a second taker sees the first one's mark instead of a conflict.
-        self.engine = (
-            engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="READ COMMITTED")
-        )
+        self.engine = read_committed(engine)
         self.release, self.lease_s, self.clock = release, lease_s, clock
+        self._tidied_at = time.monotonic()
 
     def create_tables(self) -> None:
-        """Create the table where it is missing; several processes may do it at once."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with self.engine.begin() as connection:
-                    if not sa.inspect(connection).has_table(MESSAGE.name):
-                        connection.execute(CreateTable(MESSAGE, if_not_exists=True))
-                break
-            except DBAPIError:
-                # Two creators at once: PostgreSQL fails the second one even with IF NOT EXISTS. Look again.
-                if attempt == _ATTEMPTS:
-                    raise
-                time.sleep(_PAUSE_S)
+        """Create the tables where they are missing; several processes may do it at once."""
+        create_missing(self.engine, MESSAGE, CALL)
 
     def send(self, topic: str, message: Message, *, connection: sa.Connection | None = None) -> None:
         """Store the message; inside the transaction of `connection` when that is given, else at once."""
@@ -90,16 +62,30 @@ class EmbeddedTransport:
             return
         with self.engine.begin() as own:
             own.execute(row)
+            if message.call is not None:
+                insert_call(own, message, message.call)
+
+    def call(self, topic: str, message: Message, timeout_s: float) -> Any:  # Any: a reply's document
+        """Store the message and wait for its reply. Raises CallTimedOut; the message is gone then."""
+        self.send(topic, message)
+        return wait_for_reply(self.engine, message, timeout_s)
 
     def receive(self, topic: str, taker: str, can_handle: Callable[[Message], bool]) -> Message | None:
         """Take the oldest message that this process can handle, or return None.
 
-        It is this taker's until `done`, `give_back` or the end of the lease; nobody else receives it meanwhile.
-        What cannot be handled is marked refused by this release and left for a newer one.
+        It is this taker's until `done`, `reply`, `give_back` or the end of the lease; nobody else receives it
+        meanwhile. A cast that cannot be handled is marked refused by this release and left for a newer one. A call
+        is taken anyhow, since its caller waits for an error at least; one past its deadline is dropped.
         """
         refuser = str(self.release) if self.release is not None else taker
+        self._tidy()
         for message in self._candidates(topic, refuser):
-            if not can_handle(message):
+            if message.call is not None:
+                if message.call.deadline <= self.clock():
+                    self.done(message)
+                elif self._take(message, taker):
+                    return message
+            elif not can_handle(message):
                 self._mark_refused(message, refuser)
             elif self._take(message, taker):
                 return message
@@ -109,6 +95,13 @@ class EmbeddedTransport:
         """Delete the message: its work is done, whoever may hold it by now."""
         with self.engine.begin() as connection:
             connection.execute(sa.delete(MESSAGE).where(MESSAGE.c.id == message.id))
+
+    def reply(self, message: Message, document: dict[str, Any]) -> None:  # Any: plain JSON values
+        """Give the caller its reply, and delete the message: its work is done. Nobody may wait any more."""
+        put_reply(self.engine, message, document)
+
+    def retry_later(self, message: Message) -> None:
+        """Leave the message alone until its lease ends: it failed, and may fail again."""
 
     def give_back(self, message: Message) -> None:
         """Let somebody else take the message now instead of after the lease."""
@@ -129,7 +122,8 @@ class EmbeddedTransport:
     def _candidates(self, topic: str, refuser: str) -> list[Message]:
         columns = (MESSAGE.c.id, MESSAGE.c.topic, MESSAGE.c.method, MESSAGE.c.version, MESSAGE.c.body)
         wanted = (
-            sa.select(*columns)
+            sa.select(*columns, CALL.c.release, CALL.c.deadline)
+            .join_from(MESSAGE, CALL, CALL.c.id == MESSAGE.c.id, isouter=True)
             .where(MESSAGE.c.topic == topic, self._free())
             .where(~MESSAGE.c.refused_by.contains(f",{refuser},", autoescape=True))
             .order_by(MESSAGE.c.created_at, MESSAGE.c.id)
@@ -138,7 +132,16 @@ class EmbeddedTransport:
         # Reading and taking are two transactions: SQLite cannot turn a reader into a writer once others wrote.
         with self.engine.begin() as connection:
             rows = connection.execute(wanted).all()
-        return [Message(row.id, row.topic, row.method, row.version, _body(row.body)) for row in rows]
+        return [
+            Message(row.id, row.topic, row.method, row.version, _body(row.body), call_of(row.release, row.deadline))
+            for row in rows
+        ]
+
+    def _tidy(self) -> None:
+        """Remove, now and then, the replies that nobody came for."""
+        if time.monotonic() - self._tidied_at > self.lease_s:
+            self._tidied_at = time.monotonic()
+            drop_expired(self.engine, self.clock, after_s=_KEEP_LATE_REPLIES_S)
 
     def _take(self, message: Message, taker: str) -> bool:
         take = (

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, TypeVar
 from bascule.documents.manifest import RpcMethod
 from bascule.objects.kinds import Kind, kind_of
 from bascule.release import Release, Train
+from bascule.rpc.fallback import Fallback
 
 __all__ = ["Argument", "Interface", "Method", "arg", "is_declaration", "manifest", "method"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__bascule_method__"
-_OF_THE_CLIENT = frozenset({"connection", "method"})
+_OF_THE_CLIENT = frozenset({"connection", "dedup", "method", "timeout_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +32,17 @@ def arg(*, since: str, default: Any) -> Any:  # Any: so that the annotation of t
     return Declared(Release.parse(since), default)
 
 
-def method(*, since: str, version: str = "1.0") -> Callable[[F], F]:
+def method(*, since: str, version: str = "1.0", fallback: str | Fallback | None = None) -> Callable[[F], F]:
     """Make a method of an interface callable from other processes, by this name since this release.
 
-    `version` is the one it was born with; each release that added an argument makes it one minor more.
+    `version` is the one it was born with; each release that added an argument makes it one minor more. What the
+    annotations say travels; a method that returns something can be called, and all can be cast. While the pin is
+    below `since`, a client calls `fallback` in its place: an older method's name, or a Fallback that converts.
     """
+    instead = Fallback(fallback) if isinstance(fallback, str) else fallback
 
     def mark(function: F) -> F:
-        setattr(function, _MARK, (Release.parse(since), version))
+        setattr(function, _MARK, (Release.parse(since), version, instead))
         return function
 
     return mark
@@ -57,12 +61,17 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One method in all its versions: `first` of the release `since`, one minor more per release after it."""
+    """One method in all its versions: `first` of the release `since`, one minor more per release after it.
+
+    `returns` is None for a method that returns nothing.
+    """
 
     name: str
     since: Release
     first: tuple[int, int]
     arguments: tuple[Argument, ...]
+    returns: Kind | None = None
+    fallback: Fallback | None = None
 
     @property
     def train(self) -> Train:
@@ -100,6 +109,8 @@ class Interface:
         cls.topic = topic or cls.topic
         own = {name: _method_of(function) for name, function in vars(cls).items() if hasattr(function, _MARK)}
         cls.methods = {**cls.methods, **own}
+        for each in own.values():
+            _check_fallback(each, cls.methods)
 
 
 def manifest(interface: type[Interface], release: Release | None = None) -> dict[str, RpcMethod]:
@@ -121,7 +132,7 @@ def is_declaration(function: Callable[..., Any]) -> bool:
 
 
 def _method_of(function: Callable[..., Any]) -> Method:
-    since, version = getattr(function, _MARK)
+    since, version, fallback = getattr(function, _MARK)
     major, _, minor = version.partition(".")
     hints = typing.get_type_hints(function)
     arguments = []
@@ -139,4 +150,14 @@ def _method_of(function: Callable[..., Any]) -> Method:
         else:
             default = None if required else declared
             arguments.append(Argument(name, kind_of(hints[name]), since, required=required, default=default))
-    return Method(function.__name__, since, (int(major), int(minor)), tuple(arguments))
+    returned = hints.get("return", type(None))
+    returns = None if returned is type(None) else kind_of(returned)
+    return Method(function.__name__, since, (int(major), int(minor)), tuple(arguments), returns, fallback)
+
+
+def _check_fallback(each: Method, methods: dict[str, Method]) -> None:
+    if each.fallback is None:
+        return
+    older = methods.get(each.fallback.method)
+    if older is None or older.since >= each.since:
+        raise TypeError(f"{each.name} falls back to {each.fallback.method}, which is no older method here")

@@ -1,13 +1,18 @@
 """The answering side: handles what this release knows, and refuses, counts and leaves what is newer."""
 
+import logging
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from bascule.objects import IncompatibleObject
 from bascule.rpc.interface import Interface, Method, is_declaration
 from bascule.rpc.message import MalformedMessage, Message, UnsupportedVersion
+from bascule.rpc.reply import error_document, result_document
 
 __all__ = ["Server"]
+
+log = logging.getLogger(__name__)
 
 
 def _uncounted(_message: Message) -> None:
@@ -58,6 +63,24 @@ class Server:
             self.on_refused(message)
             raise
         return getattr(self.handlers, method.name)(**arguments)
+
+    def answer(self, message: Message) -> dict[str, Any]:  # Any: plain JSON values
+        """Do what a call asks for and return its reply, which the caller's release can read; never raises.
+
+        What fails is a reply, too: a document with the error's class, and its sentence when it was meant for others.
+        """
+        if message.call is None:
+            raise AssertionError("nobody waits for a cast's reply")
+        try:
+            result = self.handle(message)
+            return result_document(self.handlers.methods[message.method], result, message.call.release)
+        except (UnsupportedVersion, MalformedMessage) as refusal:
+            return error_document(refusal)
+        except Exception as error:  # noqa: BLE001  # it belongs to the caller, who gets its class
+            # Its text may quote values; frames and class are enough to find the line.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.warning("call failed: %s.%s with %s\n%s", message.topic, message.method, type(error).__name__, where)
+            return error_document(error)
 
     def _opened(self, message: Message) -> tuple[Method, dict[str, Any]]:
         method = self.handlers.methods.get(message.method)
