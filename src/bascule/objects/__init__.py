@@ -5,5 +5,19 @@ from bascule.objects.change import change
 from bascule.objects.fields import field
 from bascule.objects.schema import schema_of, schemas_of
 from bascule.objects.spec import IncompatibleObject, ObjectTooNew
+from bascule.objects.stored import NoSuchObject, ObjectConflict, RowRefused, Stored, UnreadableRow
 
-__all__ = ["IncompatibleObject", "Object", "ObjectTooNew", "change", "field", "schema_of", "schemas_of"]
+__all__ = [
+    "IncompatibleObject",
+    "NoSuchObject",
+    "Object",
+    "ObjectConflict",
+    "ObjectTooNew",
+    "RowRefused",
+    "Stored",
+    "UnreadableRow",
+    "change",
+    "field",
+    "schema_of",
+    "schemas_of",
+]

@@ -78,7 +78,8 @@ class Object(metaclass=ObjectType):
         super().__init_subclass__()
         base, own = cls._spec, tuple(changes)
         all_changes = tuple(sorted((*base.changes, *own), key=operator.attrgetter("since")))
-        fields = {**base.fields, **own_fields(cls, own, taken=dir(Object))}
+        taken = {name for each in cls.__mro__[1:] for name in vars(each)} - base.fields.keys()
+        fields = {**base.fields, **own_fields(cls, own, taken=taken)}
         major, _, minor = version.partition(".")
         cls._spec = Spec(
             name or cls.__name__,
@@ -141,11 +142,12 @@ class Object(metaclass=ObjectType):
         names: frozenset[str] = self._generated.changed(self)
         return names
 
-    def forget_changes(self) -> None:
-        """Take the object as it is for unchanged, with all objects inside."""
-        self._changed -= frozenset(self._changed)
+    def forget_changes(self, *names: str) -> None:
+        """Take the object as it is for unchanged, with all objects inside; with names, these fields alone."""
+        self._changed -= frozenset(names or self._changed)
         for each in self._spec.attributes:
-            each.kind.forget_changes(getattr(self, each.name))
+            if not names or each.name in names:
+                each.kind.forget_changes(getattr(self, each.name))
 
     def to_primitive(self, pin: Release | None = None) -> dict[str, Any]:  # Any: plain JSON values
         """Return the envelope at the pin's version, without the fields that are newer than the pin.

@@ -5,16 +5,38 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
+import sqlalchemy as sa
+
+from bascule.objects import Stored, field
+from bascule.objects.database import Database
 from bascule.release import Release
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "objects.md"
 
 
+def example(number):
+    return re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[number]
+
+
+def test_the_example_of_rows_runs():
+    engine = sa.create_engine("sqlite://")
+    texts = [sa.Column(name, sa.String(8)) for name in ("state", "owner_name", "note")]
+    jobs = sa.Table("jobs", sa.MetaData(), sa.Column("id", sa.String(8), primary_key=True), *texts)
+    jobs.metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.insert(jobs).values(id="j-1", state="new", note="of a newer release"))
+    names = {"__name__": "bascule_reference", "JOBS": jobs, "engine": engine}
+    names |= {"Database": Database, "Stored": Stored, "field": field, "Literal": Literal}
+    exec(example(1), {**names, "live_pin": lambda: Release.parse("2026.2")})
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(jobs)).all() == [("j-1", "done", None, "of a newer release")]
+
+
 def test_the_example_of_the_reference_runs_and_travels():
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     names = {"__name__": "bascule_reference"}
-    exec(code, names)
+    exec(example(0), names)
     made = names["Order"](
         id="7d3d21f6-6a0b-4f80-9e2b-3f0f2b9d9a11",
         state="failed",
