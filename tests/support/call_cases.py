@@ -1,22 +1,24 @@
-"""Calls over the embedded transport, on every database; each case gets an engine."""
+"""Calls over every transport, on every database and over the broker; each case gets a world to make transports in."""
 
 import contextlib
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
+from support.waiting import eventually
 
 from bascule.errors import BasculeError
 from bascule.objects import Object, field
 from bascule.release import Release
 from bascule.rpc import (
+    Call,
     CallFailed,
     CallTimedOut,
     Client,
     EmbeddedTransport,
     Interface,
+    Message,
     Receiver,
     ReleaseNeeded,
     Server,
@@ -75,10 +77,28 @@ class OldServer(BoxesAsOfOld):
         return BoxAsOfOld(id=box.id, size=2 * box.size)
 
 
+class EmbeddedWorld:
+    """Transports over one database."""
+
+    def __init__(self, engine):
+        self.engine = engine
+
+    def transport(self, release=NEW, **options):
+        made = EmbeddedTransport(self.engine, release=release, **options)
+        made.create_tables()
+        return made
+
+    def waiting(self):
+        with self.engine.connect() as connection:
+            return [
+                connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one()
+                for name in ("bascule_message", "bascule_call")
+            ]
+
+
 @contextlib.contextmanager
-def serving(engine, handlers, release=NEW):
-    transport = EmbeddedTransport(engine, release=release)
-    transport.create_tables()
+def serving(world, handlers, release=NEW):
+    transport = world.transport(release)
     stop = threading.Event()
     receiver = Receiver(transport, Server(handlers), taker="server")
     thread = threading.Thread(target=receiver.run, args=(stop,))
@@ -90,26 +110,18 @@ def serving(engine, handlers, release=NEW):
         thread.join(30)
 
 
-def rows(engine):
-    with engine.connect() as connection:
-        return [
-            connection.execute(sa.text(f"SELECT count(*) FROM {name}")).scalar_one()
-            for name in ("bascule_message", "bascule_call")
-        ]
-
-
-def a_reply_is_written_for_the_callers_release_whatever_the_pin(engine):
-    with serving(engine, NewServer()) as transport:
+def a_reply_is_written_for_the_callers_release_whatever_the_pin(world):
+    with serving(world, NewServer()) as transport:
         for release, label in ((None, None), (OLD, None), (NEW, "doubled")):
             client = Client(Boxes, transport, pin=lambda: OLD, release=release)
             assert client.call("double", box=Box(id="a", size=2)) == Box(id="a", size=4, label=label)
         old = Client(BoxesAsOfOld, transport, pin=lambda: OLD, release=OLD)
         assert old.call("double", box=BoxAsOfOld(id="b", size=3)) == BoxAsOfOld(id="b", size=6)
-    assert rows(engine) == [0, 0]
+    assert not any(world.waiting())
 
 
-def an_old_server_answers_a_new_caller_at_the_pin_and_names_the_release_for_what_is_newer(engine):
-    with serving(engine, OldServer(), OLD) as transport:
+def an_old_server_answers_a_new_caller_at_the_pin_and_names_the_release_for_what_is_newer(world):
+    with serving(world, OldServer(), OLD) as transport:
         pinned = Client(Boxes, transport, pin=lambda: OLD, release=NEW)
         assert pinned.call("double", box=Box(id="a", size=2, label="x")) == Box(id="a", size=4)
         careless = Client(Boxes, transport, pin=lambda: NEW)
@@ -117,11 +129,11 @@ def an_old_server_answers_a_new_caller_at_the_pin_and_names_the_release_for_what
             with pytest.raises(ReleaseNeeded, match=r"needs a process of 2027\.1") as refusal:
                 careless.call(name, **arguments)
             assert refusal.value.needed == NEW
-    assert rows(engine) == [0, 0]
+    assert not any(world.waiting())
 
 
-def an_error_comes_back_as_a_document_and_quotes_nothing(engine):
-    with serving(engine, NewServer()) as transport:
+def an_error_comes_back_as_a_document_and_quotes_nothing(world):
+    with serving(world, NewServer()) as transport:
         client = Client(Boxes, transport, pin=lambda: NEW)
         with pytest.raises(CallFailed, match="BasculeError: the shelf is full") as said:
             client.call("fail", text="said")
@@ -132,41 +144,35 @@ def an_error_comes_back_as_a_document_and_quotes_nothing(engine):
         assert "top-secret" not in str(unsaid.value)
 
 
-def a_call_that_nobody_takes_times_out_and_is_never_begun(engine):
-    transport = EmbeddedTransport(engine)
-    transport.create_tables()
-    client = Client(Boxes, transport, pin=lambda: NEW)
+def a_call_that_nobody_takes_times_out_and_is_never_begun(world):
+    client = Client(Boxes, world.transport(), pin=lambda: NEW)
     with pytest.raises(CallTimedOut, match="had no reply within 0.05 s"):
         client.call("count", timeout_s=0.05)
-    assert rows(engine) == [0, 0]
+    assert not any(world.waiting())
 
 
-def a_call_past_its_deadline_is_not_begun_even_when_its_caller_died(engine):
-    transport = EmbeddedTransport(engine, clock=lambda: time.time() + 100)
-    transport.create_tables()
-    sent = []
-
-    class Dies(EmbeddedTransport):
-        def call(self, topic, message, timeout_s):
-            sent.append(message)
-            self.send(topic, message)
-            return {"result": 7}
-
-    Client(Boxes, Dies(engine), pin=lambda: NEW).call("count", timeout_s=50)
-    assert transport.receive("boxes", "w", lambda _: True) is None
-    late = replace(sent[0], id="late")
-    transport.send("boxes", replace(late, call=replace(late.call, deadline=time.time() + 101)))
-    assert transport.receive("boxes", "w", lambda _: True).id == "late"
-    transport.reply(late, {"result": 7})
-    assert rows(engine)[0] == 0
+def a_call_past_its_deadline_is_not_begun_even_when_its_caller_died(world):
+    sender, receiver = world.transport(), world.transport(clock=lambda: time.time() + 100)
+    expired = call_message("expired", time.time() + 50)
+    for message in (expired, call_message("in time", time.time() + 200)):
+        sender.send("boxes", message)
+    received = []
+    eventually(lambda: received.append(receiver.receive("boxes", "w", lambda _: True)) or any(received))
+    assert [each.id for each in received if each] == ["in time"]
+    receiver.reply(received[-1], {"result": 7})
+    eventually(lambda: world.waiting()[0] == 0)
 
 
-def a_reply_that_is_no_reply_is_told_apart_from_a_failure(engine):
+def call_message(key, deadline):
+    return Message(key, "boxes", "count", "1.0", {}, Call(NEW, deadline))
+
+
+def a_reply_that_is_no_reply_is_told_apart_from_a_failure(world):
     class Wrong(NewServer):
         def count(self):
             return "seven"
 
-    with serving(engine, Wrong()) as transport:
+    with serving(world, Wrong()) as transport:
         client = Client(Boxes, transport, pin=lambda: NEW)
         with pytest.raises(CallFailed, match="count failed with TypeError"):
             client.call("count")

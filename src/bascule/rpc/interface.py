@@ -16,7 +16,7 @@ __all__ = ["Argument", "Interface", "Method", "arg", "is_declaration", "manifest
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__bascule_method__"
-_OF_THE_CLIENT = frozenset({"connection", "dedup", "method", "timeout_s"})
+_OF_THE_CLIENT = frozenset({"connection", "ctxt", "dedup", "method", "timeout_s"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class Receiving(Protocol):
-    """The receiving half of a transport. A message is its taker's until one of the four others is called."""
+    """The receiving half of a transport. A message is its taker's until one of the three that follow is called."""
 
     def receive(self, topic: str, taker: str, can_handle: Callable[[Message], bool]) -> Message | None:
         """Take the next message that can be handled, or return None; what is too new stays for a newer process."""
@@ -31,8 +31,8 @@ class Receiving(Protocol):
     def retry_later(self, message: Message) -> None:
         """Have it come again after a while: it failed."""
 
-    def give_back(self, message: Message) -> None:
-        """Let another taker have it now: it was not begun."""
+    def wait(self, timeout_s: float) -> None:
+        """Return when there may be something to receive, and after `timeout_s` at the latest."""
 
 
 class Receiver:
@@ -85,4 +85,4 @@ class Receiver:
                 stop.wait(1.0)
                 continue
             if not worked:
-                stop.wait(_IDLE_S)
+                self.transport.wait(_IDLE_S)

@@ -2,7 +2,7 @@
 
 import pytest
 import sqlalchemy as sa
-from support.call_cases import CASES
+from support.call_cases import CASES, EmbeddedWorld
 
 from bascule.release import Release
 from bascule.rpc import CallFailed, Client, Fallback, Interface, MethodTooNew, ReplyUnreadable, arg, method
@@ -15,7 +15,7 @@ def test_calls_on_sqlite(case, tmp_path):
     engine = sa.create_engine(f"sqlite:///{tmp_path}/service.db")
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    case(engine)
+    case(EmbeddedWorld(engine))
     engine.dispose()
 
 
