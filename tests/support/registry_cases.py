@@ -9,7 +9,7 @@ from support.waiting import eventually
 
 from bascule.lifecycle import PinTooNew, Registry
 from bascule.lifecycle.pin import MemberRow
-from bascule.lifecycle.rows import insert_member, read_pin, write_pin
+from bascule.lifecycle.rows import read_pin, write_member, write_pin
 from bascule.lifecycle.transaction import dedicated_connection, locked
 from bascule.release import Release
 
@@ -58,7 +58,7 @@ def a_fleet_moves_to_the_new_release_and_back(engine):
             old.join("api-2", "api")
         new.hold(OLD)
         eventually(lambda: staying.pin == OLD)
-        eventually(lambda: {each.acknowledged_epoch for each in new.status()[3] if each.state == "live"} == {3})
+        eventually(lambda: {each.acknowledged_epoch for each in new.status()[3] if each.state == "live"} == {4})
         with old.join("api-2", "api") as back:
             assert back.pin == OLD
     assert {each.state for each in new.status()[3]} == {"stopped"}
@@ -70,7 +70,7 @@ def processes_that_come_in_at_once_agree(engine):
     in_parallel(*[lambda: joined.append(registry(engine, NEW).join("api", "api"))] * 4)
     for member in joined + joined:
         member.beat()
-    assert {(member.pin, member.epoch) for member in joined} == {(NEW, 2)}
+    assert {(member.pin, member.epoch) for member in joined} == {(NEW, 3)}
     for member in joined:
         member.leave()
 
@@ -146,7 +146,7 @@ def a_lift_waits_for_a_registration_in_progress_and_does_not_happen(engine):
             lift.join(0.5)
             assert lift.is_alive(), "it must wait for the lock"
             now = time.time()
-            insert_member(
+            write_member(
                 connection, "keymanager", MemberRow("id", "api-2", "api", OLD, "host", 1, now, now, state="live")
             )
         lift.join(60)

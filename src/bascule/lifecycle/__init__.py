@@ -3,20 +3,27 @@
 from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment, ReadyFileUnwritable
 from bascule.lifecycle.gthread import LingerUnsupported
 from bascule.lifecycle.heartbeat import Member
-from bascule.lifecycle.pin import PinTooNew, PinTooOld
+from bascule.lifecycle.pin import FleetUnsettled, PinTooNew, PinTooOld
 from bascule.lifecycle.registry import Registry
+from bascule.lifecycle.retire import NobodyToRetire, StillAlive
 from bascule.lifecycle.serving import serve_wsgi
+from bascule.lifecycle.speech import OutOfTouch, Speech
 from bascule.lifecycle.worker import run_loop
 
 __all__ = [
     "EnvironmentUnreadable",
+    "FleetUnsettled",
     "LingerUnsupported",
     "Member",
+    "NobodyToRetire",
+    "OutOfTouch",
     "PinTooNew",
     "PinTooOld",
     "ProcessEnvironment",
     "ReadyFileUnwritable",
     "Registry",
+    "Speech",
+    "StillAlive",
     "run_loop",
     "serve_wsgi",
 ]

@@ -1,13 +1,14 @@
 """What the one who starts a process tells it through the environment, and how the process answers that it is ready."""
 
 import os
+import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from bascule.errors import LifecycleError
+from bascule.errors import BasculeError, LifecycleError
 from bascule.release import Release
 
 __all__ = [
@@ -16,7 +17,10 @@ __all__ = [
     "EnvironmentUnreadable",
     "ProcessEnvironment",
     "main_pid",
+    "request_stop",
     "set_main_pid",
+    "set_stoppable",
+    "stop_reason",
 ]
 
 DEFAULT_DRAIN_S = 6.0
@@ -116,3 +120,28 @@ def set_main_pid(pid: int) -> None:
     """Say in a server's worker which process signals go to."""
     global _main_pid  # noqa: PLW0603  # a fact about this very process, told once after its fork
     _main_pid = pid
+
+
+_stoppable = False
+
+
+def set_stoppable(*, stoppable: bool) -> None:
+    """Say whether this process ends by SIGTERM as it should, because a server or a loop of ours runs it."""
+    global _stoppable  # noqa: PLW0603  # a fact about this very process
+    _stoppable = stoppable
+
+
+_reason: BasculeError | None = None
+
+
+def request_stop(reason: BasculeError) -> None:
+    """Ask this process to drain and to end as a refusal, if it runs by a server or a loop of ours; else do nothing."""
+    global _reason  # noqa: PLW0603  # as above; read when the process ends
+    _reason = reason
+    if _stoppable:
+        os.kill(main_pid(), signal.SIGTERM)
+
+
+def stop_reason() -> BasculeError | None:
+    """Return why this process asked itself to stop, or None."""
+    return _reason

@@ -1,7 +1,10 @@
-"""One process's membership: its heartbeat, the pin that it works by, and its goodbye."""
+"""One process's membership: its heartbeat, what it may say, and its goodbye."""
 
 import logging
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -9,10 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from bascule.errors import LifecycleError
-from bascule.lifecycle.pin import MemberRow, PinRow, follow
-from bascule.lifecycle.rows import read_members, read_pin, write_pin
+from bascule.lifecycle.pin import FleetUnsettled, MemberRow, PinRow, settle
+from bascule.lifecycle.rows import read_living, read_members, read_pin, write_pin
+from bascule.lifecycle.speech import Speech, Voice
+from bascule.lifecycle.stance import Stance
 from bascule.lifecycle.tables import FLEET
 from bascule.lifecycle.transaction import dedicated_connection, locked, short
+from bascule.lifecycle.watch import Watch, living, watched
 from bascule.release import Release
 
 if TYPE_CHECKING:
@@ -24,23 +30,37 @@ log = logging.getLogger(__name__)
 
 _GOODBYE_ATTEMPTS = 3
 _THREAD_ENDS_WITHIN_S = 10.0
+_PHASES = 4  # proposal, acknowledgement, lift, acknowledgement
+_HASTE_S = 0.1
+_LEAST_STEP_S = 1e-6
 
 
 class Member:
     """This process in its service's registry, from `Registry.join` to `leave`; safe to use from any thread.
 
     The heartbeat holds one connection of the engine's pool for its own, so that busy requests cannot keep it from
-    beating. A database out of reach is logged once and tried again at each beat, while the process goes on at the
-    pin that it saw last.
+    beating. A database out of reach is logged once and tried again at each beat; after four fifths of the ttl the
+    process may say nothing, since others are about to take it for dead, until a beat is written again.
     """
 
-    def __init__(self, registry: "Registry", row: MemberRow, pin: PinRow) -> None:
+    def __init__(
+        self,
+        registry: "Registry",
+        row: MemberRow,
+        pin: PinRow,
+        *,
+        began_at: float,
+        on_outside: Callable[[LifecycleError], object],
+    ) -> None:
         self.registry = registry
         self.id = row.id
         self.override = row.pin_override
         self._row = row
-        self._seen = pin  # replaced as a whole, so that readers need no lock
-        self._acknowledged = row.acknowledged_epoch
+        stance = Stance(registry.release, pin, row.acknowledged_epoch, 0.0)
+        self._voice = Voice(stance.beaten(began_at=began_at, ttl_s=registry.ttl_s), registry.monotonic, self.override)
+        self._watch = Watch()
+        self._on_outside = on_outside
+        self._outside: LifecycleError | None = None
         self._state = "live"
         self._refused = 0
         self._counting = threading.Lock()
@@ -48,22 +68,56 @@ class Member:
         self._wake = threading.Event()
         self._left = False
         self._unreachable = False
-        self._last_beat_at = self._steady_since = row.heartbeat_at
+        self._last_beat_at = row.heartbeat_at
         self._connection: sa.Connection | None = None
         self._thread = threading.Thread(target=self._run, name=f"heartbeat of {row.instance}", daemon=True)
         self._thread.start()
 
     @property
     def pin(self) -> Release:
-        """The release that caps what this process sends, stores and advertises right now."""
-        if self.override is not None:
-            return self.override
-        return min(self._seen.pin, self.registry.release)
+        """The release that caps what this process sends and stores right now; one word costs no lock.
+
+        For what takes longer than a moment, such as a whole request, use `speaking`. Raises OutOfTouch.
+        """
+        return self._voice.pin(self.registry.service)
+
+    @contextmanager
+    def speaking(self) -> Iterator[Speech]:
+        """Give one pin for the length of the block, such as a request and its transaction.
+
+        The process does not acknowledge a changed pin before the block has ended, and nobody who could not read
+        what is said here comes in before that. Raises OutOfTouch.
+        """
+        with self._voice.speaking(self.registry.service) as speech:
+            yield speech
+
+    def advertised(self) -> Release:
+        """Return the release whose API version this process shows to clients.
+
+        It never goes back while nobody holds the pin: neither in this process nor from one process to another. In
+        the moments before the pin rises that costs a query. Raises OutOfTouch, and what the database raises.
+        """
+        if self.override is None and self._voice.stance.must_look():
+            self._voice.pin(self.registry.service)  # silence comes first
+            row = self.registry.pin()
+            if row is not None:
+                return min(row.pin, self.registry.release)
+        return self.pin
+
+    @property
+    def in_force(self) -> bool:
+        """Whether this process may say anything, and take work, right now."""
+        return self._voice.in_force()
+
+    @property
+    def outside(self) -> LifecycleError | None:
+        """Why this process is not let back in after it was taken for dead; it must end."""
+        return self._outside
 
     @property
     def epoch(self) -> int:
         """The epoch of the pin that this process works by."""
-        return self._seen.epoch
+        return self._voice.stance.seen.epoch
 
     @property
     def refused(self) -> int:
@@ -93,7 +147,8 @@ class Member:
                 return
             self._left = True
         self._wake.set()
-        self._thread.join(_THREAD_ENDS_WITHIN_S)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_THREAD_ENDS_WITHIN_S)
         self._state = "stopped"
         for _ in range(_GOODBYE_ATTEMPTS):
             with self._beating:
@@ -105,6 +160,7 @@ class Member:
                     reason = type(error).__name__
         else:
             log.warning("goodbye of %s not written: %s", self._row.instance, reason)
+        self._voice.fall_silent()
         with self._beating:
             self._hang_up()
 
@@ -117,61 +173,84 @@ class Member:
         self.leave()
 
     def beat(self) -> None:
-        """Say that this process lives, follow the pin, and lift it when that is due; the thread calls this.
+        """Say that this process lives, follow the pin, and move it on when that is due; the thread calls this.
 
-        Raises what the database raises; nothing is lost by calling again.
+        Raises what the database raises, and PinTooNew or PinTooOld when this process was taken for dead and is not
+        let back in; nothing is lost by calling again.
         """
         with self._beating:
             self._say()
-            connection, service = self._dedicated(), self.registry.service
-            with short(connection):
-                row = read_pin(connection, service)
-                members = read_members(connection, service)
-            if row is not None and self._followed(row, members) != row:
-                with locked(connection, service):
-                    # What was read without the lock only told that it is worth taking it.
-                    before = read_pin(connection, service)
-                    row = None if before is None else self._followed(before, read_members(connection, service))
-                    if row is not None and row != before:
-                        write_pin(connection, service, row)
-                        log.info("pin of %s moved to %s, epoch %d", service, row.pin, row.epoch)
-            if row is not None:
-                self._seen = row
-            if self._seen.epoch != self._acknowledged:
-                self._say()
+            for _ in range(_PHASES):
+                before = self._voice.stance
+                self._follow()
+                self._voice.acknowledge()
+                if self._voice.stance.acknowledged != before.acknowledged:
+                    self._say()
+                if self._voice.stance.seen == before.seen:
+                    break
 
-    def _followed(self, row: PinRow, members: tuple[MemberRow, ...]) -> PinRow:
-        now = self.registry.clock()
-        return follow(
-            row,
-            members,
-            now=now,
-            ttl_s=self.registry.ttl_s,
-            may_bury=now - self._steady_since >= self.registry.ttl_s,
-        )
+    def _follow(self) -> None:
+        """Look at the registry, and move its pin on when that is due."""
+        connection, service = self._dedicated(), self.registry.service
+        row, members, now = self._look(connection)
+        if row is not None and self._has_news(row, members, now):
+            with locked(connection, service):
+                # What was read without the lock only told that it is worth taking it.
+                row = read_pin(connection, service)
+                row = None if row is None else self._move_on(connection, row, now)
+        if row is not None:
+            self._voice.work_by(row)
+
+    def _look(self, connection: sa.Connection) -> tuple[PinRow | None, tuple[MemberRow, ...], float]:
+        with short(connection):
+            row = read_pin(connection, self.registry.service)
+            members = read_members(connection, self.registry.service)
+        now = self.registry.monotonic()
+        self._watch = watched(self._watch, members, now=now, ttl_s=self.registry.ttl_s)
+        return row, members, now
+
+    def _has_news(self, row: PinRow, members: tuple[MemberRow, ...], now: float) -> bool:
+        alive = living(self._watch, members, now=now, ttl_s=self.registry.ttl_s)
+        unburied = living(Watch(), members, now=now, ttl_s=self.registry.ttl_s)
+        return len(alive) < len(unburied) or settle(row, alive) != row
+
+    def _move_on(self, connection: sa.Connection, row: PinRow, now: float) -> PinRow:
+        service = self.registry.service
+        after = settle(row, read_living(connection, service, self._watch, now=now, ttl_s=self.registry.ttl_s))
+        if after != row:
+            write_pin(connection, service, after)
+            if after.pin != row.pin:
+                log.info("pin of %s moved to %s, epoch %d", service, after.pin, after.epoch)
+        return after
 
     def _say(self) -> None:
-        """Write this process's row; a row that somebody removed is registered anew."""
-        epoch, connection = self._seen.epoch, self._dedicated()
-        now = self.registry.clock()
+        """Write this process's row; a row that is gone, or marked dead, is registered anew if the pin lets it."""
+        began_at = self.registry.monotonic()
+        epoch, connection = self._voice.stance.acknowledged, self._dedicated()
+        # Others see that this process lives by the change of this value, so it changes.
+        now = max(self.registry.clock(), self._last_beat_at + _LEAST_STEP_S)
         values = {
             "heartbeat_at": now,
             "state": self._state,
             "acknowledged_epoch": epoch,
             "refused": self._refused,
         }
+        own = (FLEET.c.id == self.id) & (FLEET.c.state != "dead")
         with short(connection):
-            found = connection.execute(sa.update(FLEET).where(FLEET.c.id == self.id).values(**values)).rowcount
+            found = connection.execute(sa.update(FLEET).where(own).values(**values)).rowcount
+        self._last_beat_at = now
         if not found and self._state != "stopped":
-            log.warning("row of %s was gone, registering again", self._row.instance)
-            row = MemberRow(**{**{name: getattr(self._row, name) for name in MemberRow.__slots__}, **values})
-            self.registry.register(connection, row)
-        written_at = self.registry.clock()
-        # A gap tells that this process was kept from the database; others may have been, and so look dead.
-        if written_at - self._last_beat_at > self.registry.ttl_s / 2:
-            self._steady_since = written_at
-        self._last_beat_at = written_at
-        self._acknowledged = epoch
+            self._come_back(connection, replace(self._row, heartbeat_at=now, state=self._state, refused=self._refused))
+        self._voice.beaten(began_at=began_at, ttl_s=self.registry.ttl_s)
+
+    def _come_back(self, connection: sa.Connection, row: MemberRow) -> None:
+        log.warning("row of %s was gone or marked dead, registering again", self._row.instance)
+        try:
+            pin, _ = self.registry.register(connection, row, self._watch)
+        except FleetUnsettled:
+            self._look(connection)  # so that those who never acknowledge are found dead in the end
+            raise
+        self._voice.start_anew(pin)
 
     def _dedicated(self) -> sa.Connection:
         if self._connection is None:
@@ -187,15 +266,29 @@ class Member:
                 connection.invalidate()
 
     def _run(self) -> None:
-        while not self._left:
+        while not self._left and self._outside is None:
             try:
                 self.beat()
+            except FleetUnsettled as wait:
+                self._trouble(wait)
+            except LifecycleError as refusal:
+                self._go_outside(refusal)
+                return
             except Exception as error:  # noqa: BLE001  # a heart that stops would let others lift the pin over us
                 self._trouble(error)
             else:
                 self._recovered()
-            self._wake.wait(self.registry.beat_s)
+            proposed = self._voice.stance.must_look()
+            self._wake.wait(min(self.registry.beat_s, _HASTE_S) if proposed else self.registry.beat_s)
             self._wake.clear()
+
+    def _go_outside(self, refusal: LifecycleError) -> None:
+        self._outside = refusal
+        self._voice.fall_silent()
+        with self._beating:
+            self._hang_up()
+        log.error("%s was taken for dead and is not let back in: %s", self._row.instance, refusal.sentence)
+        self._on_outside(refusal)
 
     def _trouble(self, error: Exception) -> None:
         with self._beating:

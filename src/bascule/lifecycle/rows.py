@@ -1,30 +1,69 @@
 """Rows of the registry's tables to values and back."""
 
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 
+from bascule.errors import ReleaseError
 from bascule.lifecycle.pin import MemberRow, PinRow
 from bascule.lifecycle.tables import FLEET, PIN
+from bascule.lifecycle.watch import Watch, living
 from bascule.release import Release
 
-__all__ = ["insert_member", "read_members", "read_pin", "write_pin"]
+__all__ = ["bury", "forget", "read_living", "read_members", "read_pin", "write_member", "write_pin"]
+
+log = logging.getLogger(__name__)
 
 
 def read_pin(connection: sa.Connection, service: str) -> PinRow | None:
-    """Return the service's pin, or None before its first process."""
-    row = connection.execute(sa.select(PIN.c.pin, PIN.c.epoch, PIN.c.hold).where(PIN.c.service == service)).first()
+    """Return the service's pin, or None before its first process. Raises ReleaseError when it is damaged."""
+    row = connection.execute(
+        sa.select(PIN.c.pin, PIN.c.epoch, PIN.c.hold, PIN.c.proposed, PIN.c.proposed_epoch).where(
+            PIN.c.service == service
+        )
+    ).first()
     if row is None:
         return None
-    return PinRow(Release.parse(row.pin), row.epoch, Release.parse(row.hold) if row.hold else None)
+    # A release that knows of no proposals may have moved the pin since.
+    stands = row.proposed is not None and row.proposed_epoch == row.epoch
+    return PinRow(
+        Release.parse(row.pin),
+        row.epoch,
+        Release.parse(row.hold) if row.hold else None,
+        Release.parse(row.proposed) if stands else None,
+    )
 
 
 def write_pin(connection: sa.Connection, service: str, row: PinRow) -> None:
     """Write the pin; the caller holds its lock."""
-    hold = None if row.hold is None else str(row.hold)
     connection.execute(
-        sa.update(PIN).where(PIN.c.service == service).values(pin=str(row.pin), epoch=row.epoch, hold=hold)
+        sa.update(PIN)
+        .where(PIN.c.service == service)
+        .values(
+            pin=str(row.pin),
+            epoch=row.epoch,
+            hold=None if row.hold is None else str(row.hold),
+            proposed=None if row.proposed is None else str(row.proposed),
+            proposed_epoch=None if row.proposed is None else row.epoch,
+        )
     )
+
+
+def read_living(
+    connection: sa.Connection, service: str, watch: Watch, *, now: float, ttl_s: float, besides: str = ""
+) -> tuple[MemberRow, ...]:
+    """Return who lives, and mark dead who does not, so that it cannot come back as if nothing had happened.
+
+    `besides` is the id of the one who asks, which is left out. The caller holds the lock of the pin.
+    """
+    members = [member for member in read_members(connection, service) if member.id != besides]
+    alive = living(watch, members, now=now, ttl_s=ttl_s)
+    dead = [member for member in living(Watch(), members, now=now, ttl_s=ttl_s) if member not in alive]
+    for member in dead:
+        log.warning("%s (%s, pid %d) has not beaten for %s s", member.instance, member.release, member.pid, ttl_s)
+    return alive + bury(connection, dead)
 
 
 def read_members(connection: sa.Connection, service: str) -> tuple[MemberRow, ...]:
@@ -35,29 +74,45 @@ def read_members(connection: sa.Connection, service: str) -> tuple[MemberRow, ..
     return tuple(_member(dict(row)) for row in rows)
 
 
-def insert_member(connection: sa.Connection, service: str, member: MemberRow) -> None:
-    """Write the row of a process that comes in; the caller holds the lock of the pin."""
-    connection.execute(
-        sa.insert(FLEET).values(
-            id=member.id,
-            service=service,
-            instance=member.instance,
-            role=member.role,
-            release=str(member.release),
-            host=member.host,
-            pid=member.pid,
-            started_at=member.started_at,
-            heartbeat_at=member.heartbeat_at,
-            state=member.state,
-            acknowledged_epoch=member.acknowledged_epoch,
-            refused=member.refused,
-            pin_override=str(member.pin_override) if member.pin_override else None,
-        )
-    )
+def write_member(connection: sa.Connection, service: str, member: MemberRow) -> None:
+    """Write the row of a process that comes in, or comes back; the caller holds the lock of the pin."""
+    connection.execute(sa.delete(FLEET).where(FLEET.c.id == member.id))
+    values = {name: getattr(member, name) for name in MemberRow.__slots__}
+    for name in ("release", "pin_override", "supported_from"):
+        values[name] = None if values[name] is None else str(values[name])
+    connection.execute(sa.insert(FLEET).values(service=service, **values))
+
+
+def bury(connection: sa.Connection, members: Iterable[MemberRow]) -> tuple[MemberRow, ...]:
+    """Mark these members dead and return those that live after all, having beaten since they were read.
+
+    The caller holds the lock of the pin; a beat does not, so that the row itself decides which came first.
+    """
+    return tuple(member for member in members if not _buried(connection, member))
+
+
+def _buried(connection: sa.Connection, member: MemberRow) -> bool:
+    same = (FLEET.c.id == member.id) & (FLEET.c.heartbeat_at == member.heartbeat_at)
+    return connection.execute(sa.update(FLEET).where(same).values(state="dead")).rowcount > 0
+
+
+def forget(connection: sa.Connection, members: Iterable[MemberRow]) -> None:
+    """Remove the rows of these members."""
+    gone = [member.id for member in members]
+    if gone:
+        connection.execute(sa.delete(FLEET).where(FLEET.c.id.in_(gone)))
 
 
 def _member(row: dict[str, Any]) -> MemberRow:  # Any: columns of many types
     row.pop("service")
-    override = row.pop("pin_override")
-    releases = {"release": Release.parse(row["release"]), "pin_override": Release.parse(override) if override else None}
-    return MemberRow(**{**row, **releases})
+    for name in ("release", "pin_override", "supported_from"):
+        row[name] = _release(row[name])
+    return MemberRow(**row)
+
+
+def _release(text: str | None) -> Release | None:
+    """Return the release, and None for one that is written in a way that this code cannot read."""
+    try:
+        return None if text is None else Release.parse(text)
+    except ReleaseError:
+        return None

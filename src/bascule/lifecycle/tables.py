@@ -1,11 +1,12 @@
-"""The two tables of the registry, and their creation by whoever comes first."""
+"""The two tables of the registry, and their creation and growth by whoever comes first."""
 
 import logging
 import time
+from collections.abc import Callable
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateColumn, CreateTable
 
 __all__ = ["FLEET", "METADATA", "PIN", "create_missing"]
 
@@ -13,6 +14,7 @@ log = logging.getLogger(__name__)
 
 METADATA = sa.MetaData()
 
+# Columns that came later can be null, so that processes of older releases go on writing rows without them.
 FLEET = sa.Table(
     "bascule_fleet",
     METADATA,
@@ -29,8 +31,11 @@ FLEET = sa.Table(
     sa.Column("acknowledged_epoch", sa.Integer, nullable=False),
     sa.Column("refused", sa.Integer, nullable=False),
     sa.Column("pin_override", sa.String(32), nullable=True),
+    sa.Column("supported_from", sa.String(32), nullable=True),
+    sa.Column("manifest", sa.String(16), nullable=True),
 )
 
+# A proposal belongs to one epoch: whoever does not know of proposals moves the epoch on, and it is void.
 PIN = sa.Table(
     "bascule_pin",
     METADATA,
@@ -38,24 +43,61 @@ PIN = sa.Table(
     sa.Column("pin", sa.String(32), nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("hold", sa.String(32), nullable=True),
+    sa.Column("proposed", sa.String(32), nullable=True),
+    sa.Column("proposed_epoch", sa.Integer, nullable=True),
 )
 
 _ATTEMPTS = 10
 _PAUSE_S = 0.2
+_LOCK_WAIT_S = 2
 
 
 def create_missing(engine: sa.Engine, tables: tuple[sa.Table, ...]) -> None:
-    """Create those of the tables that are missing; safe to call again, and by several processes at once."""
+    """Create those of the tables, and of their later columns, that are missing.
+
+    Safe to call again, by several processes at once, and while processes of older releases use the tables: nobody
+    waits for a lock behind it longer than two seconds.
+    """
     for table in tables:
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with engine.begin() as connection:
-                    if not sa.inspect(connection).has_table(table.name):
-                        connection.execute(CreateTable(table, if_not_exists=True))
-                break
-            except DBAPIError:
-                # Two creators at once: PostgreSQL fails the second one even with IF NOT EXISTS. Look again.
-                if attempt == _ATTEMPTS:
-                    raise
-                log.debug("table %s not created yet, trying again", table.name)
-                time.sleep(_PAUSE_S)
+        _persistently(lambda table=table: _create_table(engine, table), table.name)  # type: ignore[misc]
+        for name in _missing_columns(engine, table):
+            column = table.c[name]
+            _persistently(lambda column=column: _add_column(engine, column), f"{table.name}.{name}")  # type: ignore[misc]
+
+
+def _create_table(engine: sa.Engine, table: sa.Table) -> None:
+    with engine.begin() as connection:
+        if not sa.inspect(connection).has_table(table.name):
+            connection.execute(CreateTable(table, if_not_exists=True))
+
+
+def _missing_columns(engine: sa.Engine, table: sa.Table) -> list[str]:
+    with engine.connect() as connection:
+        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    return [column.name for column in table.columns if column.name not in present]
+
+
+def _add_column(engine: sa.Engine, column: "sa.Column[object]") -> None:
+    with engine.begin() as connection:
+        if column.name in {each["name"] for each in sa.inspect(connection).get_columns(column.table.name)}:
+            return
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'"))
+        elif engine.dialect.name in {"mysql", "mariadb"}:
+            connection.execute(sa.text(f"SET lock_wait_timeout = {_LOCK_WAIT_S}"))
+        quoted = engine.dialect.identifier_preparer.format_table(column.table)
+        definition = CreateColumn(column).compile(dialect=engine.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
+
+
+def _persistently(create: Callable[[], None], name: str) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            create()
+            return
+        except DBAPIError:
+            # Two creators at once: the second one may fail even with IF NOT EXISTS. Look again.
+            if attempt == _ATTEMPTS:
+                raise
+            log.debug("%s not created yet, trying again", name)
+            time.sleep(_PAUSE_S)
