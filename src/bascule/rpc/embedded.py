@@ -15,7 +15,7 @@ from bascule.release import Release
 from bascule.rpc.embedded_calls import call_of, drop_expired, insert_call, put_reply, wait_for_reply
 from bascule.rpc.embedded_tables import CALL, MESSAGE
 from bascule.rpc.message import Message
-from bascule.rpc.tables import create_missing, read_committed
+from bascule.rpc.tables import create_missing, insert_new, read_committed
 
 __all__ = ["MESSAGE", "EmbeddedTransport"]
 
@@ -47,23 +47,15 @@ class EmbeddedTransport:
         create_missing(self.engine, MESSAGE, CALL)
 
     def send(self, topic: str, message: Message, *, connection: sa.Connection | None = None) -> None:
-        """Store the message; inside the transaction of `connection` when that is given, else at once."""
-        row = sa.insert(MESSAGE).values(
-            id=message.id,
-            topic=topic,
-            version=message.version,
-            method=message.method,
-            body=json.dumps(message.body, separators=(",", ":")),
-            created_at=self.clock(),
-            refused_by=",",
-        )
-        if connection is not None:
-            connection.execute(row)
-            return
-        with self.engine.begin() as own:
-            own.execute(row)
-            if message.call is not None:
-                insert_call(own, message, message.call)
+        """Store the message; inside the transaction of `connection` when that is given, else at once.
+
+        A message that is there already is not stored again.
+        """
+        if connection is None:
+            with self.engine.begin() as own:
+                self._store(own, topic, message)
+        else:
+            self._store(connection, topic, message)
 
     def call(self, topic: str, message: Message, timeout_s: float) -> Any:  # Any: a reply's document
         """Store the message and wait for its reply. Raises CallTimedOut; the message is gone then."""
@@ -119,6 +111,20 @@ class EmbeddedTransport:
         with self.engine.begin() as connection:
             count = sa.select(sa.func.count()).select_from(MESSAGE).where(MESSAGE.c.topic == topic)
             return int(connection.execute(count).scalar_one())
+
+    def _store(self, connection: sa.Connection, topic: str, message: Message) -> None:
+        row = {
+            "id": message.id,
+            "topic": topic,
+            "version": message.version,
+            "method": message.method,
+            "body": json.dumps(message.body, separators=(",", ":")),
+            "created_at": self.clock(),
+            "refused_by": ",",
+        }
+        insert_new(connection, MESSAGE, row)
+        if message.call is not None:
+            insert_call(connection, message, message.call)
 
     def _free(self) -> sa.ColumnElement[bool]:
         return sa.or_(MESSAGE.c.taken_by.is_(None), MESSAGE.c.taken_at <= self.clock() - self.lease_s)

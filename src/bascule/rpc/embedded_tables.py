@@ -2,12 +2,11 @@
 
 import sqlalchemy as sa
 
-__all__ = ["CALL", "LONG_TEXT", "MESSAGE"]
+from bascule.rpc.tables import LONG_TEXT
+
+__all__ = ["CALL", "MESSAGE"]
 
 METADATA = sa.MetaData()
-
-# Text of MariaDB ends at 64 kB, and a message may carry many objects; tables of earlier releases stay as they are.
-LONG_TEXT = sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb")
 
 MESSAGE = sa.Table(
     "bascule_message",

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from bascule.objects import IncompatibleObject
@@ -10,9 +11,19 @@ from bascule.rpc.interface import Interface, Method, is_declaration
 from bascule.rpc.message import MalformedMessage, Message, UnsupportedVersion
 from bascule.rpc.reply import error_document, result_document
 
-__all__ = ["Server"]
+__all__ = ["Server", "current_message"]
 
 log = logging.getLogger(__name__)
+
+_current: ContextVar[Message] = ContextVar("message")
+
+
+def current_message() -> Message:
+    """Return the message whose handler runs in this context; without one it is an AssertionError."""
+    message = _current.get(None)
+    if message is None:
+        raise AssertionError("no handler runs here")
+    return message
 
 
 def _uncounted(_message: Message) -> None:
@@ -62,7 +73,11 @@ class Server:
         except UnsupportedVersion:
             self.on_refused(message)
             raise
-        return getattr(self.handlers, method.name)(**arguments)
+        token = _current.set(message)
+        try:
+            return getattr(self.handlers, method.name)(**arguments)
+        finally:
+            _current.reset(token)
 
     def answer(self, message: Message) -> dict[str, Any]:  # Any: plain JSON values
         """Do what a call asks for and return its reply, which the caller's release can read; never raises.

@@ -1,12 +1,18 @@
-"""Creating tables that several processes may create at once."""
+"""What the tables of this package need of a database, on each of them."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateTable
 
-__all__ = ["create_missing", "read_committed"]
+__all__ = ["LONG_TEXT", "create_missing", "insert_new", "read_committed"]
+
+# Text of MariaDB ends at 64 kB, and a message may carry many objects; tables of earlier releases stay as they are.
+LONG_TEXT = sa.Text().with_variant(sa.Text(2**32 - 1), "mysql", "mariadb")
 
 _ATTEMPTS = 10
 _PAUSE_S = 0.2
@@ -37,3 +43,20 @@ def read_committed(engine: sa.Engine) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         return engine
     return engine.execution_options(isolation_level="READ COMMITTED")
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, row: Mapping[str, Any]) -> bool:
+    """Insert the row unless its key is there, and return whether it was new.
+
+    Waits for a transaction that is about to insert the same key. `Any` stands for the columns' own kinds.
+    """
+    insert: sa.Insert
+    if connection.dialect.name == "postgresql":
+        insert = postgresql.insert(table).on_conflict_do_nothing()
+    elif connection.dialect.name == "sqlite":
+        insert = sqlite.insert(table).on_conflict_do_nothing()
+    else:
+        insert = sa.insert(table).prefix_with("IGNORE")
+    # Without the option SQLAlchemy does not keep the count of an INSERT on every driver.
+    options = {"preserve_rowcount": True}
+    return connection.execute(insert.values(row), execution_options=options).rowcount == 1

@@ -9,5 +9,7 @@ from support.call_cases import CASES, EmbeddedWorld
 @pytest.mark.parametrize("case", CASES)
 def test_calls_on_servers(case, server, request):
     engine = sa.create_engine(request.getfixturevalue(f"{server}_url"))
-    case(EmbeddedWorld(engine))
-    engine.dispose()
+    try:
+        case(EmbeddedWorld(engine))
+    finally:
+        engine.dispose()

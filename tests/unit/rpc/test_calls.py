@@ -15,8 +15,10 @@ def test_calls_on_sqlite(case, tmp_path):
     engine = sa.create_engine(f"sqlite:///{tmp_path}/service.db")
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    case(EmbeddedWorld(engine))
-    engine.dispose()
+    try:
+        case(EmbeddedWorld(engine))
+    finally:
+        engine.dispose()
 
 
 class Orders(Interface, topic="orders"):
