@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill fuzz-roll-back fuzz-schema clean
+.PHONY: help setup demo test check lint types arrows lock barbican fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -49,6 +49,9 @@ fuzz-schema: setup  ## 2,000 random histories of writers and schema engines for 
 fuzz-schema-kill: setup  ## kill -9 every schema phase at every single statement, on every database (hours)
 	BASCULE_TEST_KILLS=0 $(RUN)/python -m pytest tests/unit/schema/test_killed_on_sqlite.py \
 	    tests/integration/schema/test_schema_on_servers.py -k killed -n 2 -rP $(ARGS)
+
+fuzz-rpc: setup  ## stop servers and kill workers, relays and brokers under load, and count every cast
+	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_rpc.py $(ARGS)
 
 bench-%: setup
 	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
