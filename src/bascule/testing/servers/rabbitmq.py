@@ -1,5 +1,7 @@
 """A private RabbitMQ, with a port mapper of its own."""
 
+import os
+import shutil
 import signal
 import socket
 from types import TracebackType
@@ -28,6 +30,7 @@ class RabbitMQ:
         self._epmd = require("rabbitmq-server", lambda: find_program("epmd"))
         self._instance = Instance("rabbitmq", ["rabbitmq"])
         self._password = new_password()
+        self._mnesia = self._instance.data / "mnesia"
         self.port, self._dist_port, self._epmd_port = free_ports(3)
 
     @property
@@ -37,8 +40,8 @@ class RabbitMQ:
 
     def __enter__(self) -> Self:
         try:
-            self._set_up()
-            self._instance.wait_until(self._answers, timeout_s=120)
+            self._start_port_mapper()
+            self._start_broker()
         except BaseException:
             self._instance.close()
             raise
@@ -49,6 +52,22 @@ class RabbitMQ:
     ) -> None:
         self._instance.close()
 
+    def restart(self, *, wipe: bool = False) -> None:
+        """Kill the broker as a power cut does, and start it again; with `wipe` its disk is lost, too.
+
+        Returns when it answers, and leaves nothing running when it does not.
+        """
+        broker, _ = self._instance._processes.pop()  # noqa: SLF001  # our own instance, which stops all or nothing
+        os.killpg(broker.pid, signal.SIGKILL)
+        broker.wait()
+        if wipe:
+            shutil.rmtree(self._mnesia)
+        try:
+            self._start_broker()
+        except BaseException:
+            self._instance.close()
+            raise
+
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=2) as connection:
@@ -57,10 +76,12 @@ class RabbitMQ:
         except OSError:
             return False
 
-    def _set_up(self) -> None:
+    def _start_port_mapper(self) -> None:
         # Without one of its own the broker would start a port mapper as a daemon, outside of what we can stop.
         self._instance.start([self._epmd, "-port", str(self._epmd_port), "-address", "127.0.0.1"])
         self._instance.wait_until(lambda: is_open(self._epmd_port))
+
+    def _start_broker(self) -> None:
         data = self._instance.data
         settings = self._instance.write(
             "rabbitmq.conf",
@@ -81,7 +102,7 @@ class RabbitMQ:
             "RABBITMQ_DIST_PORT": str(self._dist_port),
             "ERL_EPMD_PORT": str(self._epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "RABBITMQ_MNESIA_BASE": str(data / "mnesia"),
+            "RABBITMQ_MNESIA_BASE": str(self._mnesia),
             "RABBITMQ_LOG_BASE": str(data),
             "RABBITMQ_CONFIG_FILE": str(settings),
             "RABBITMQ_CONF_ENV_FILE": str(data / "none"),  # absent on purpose: not the system's settings
@@ -91,3 +112,4 @@ class RabbitMQ:
             "RUNNING_UNDER_SYSTEMD": "true",  # the launcher then becomes the broker instead of staying its parent
         }
         self._instance.start([self._server], environment, stop_signal=signal.SIGKILL)
+        self._instance.wait_until(self._answers, timeout_s=120)
