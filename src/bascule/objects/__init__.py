@@ -3,7 +3,7 @@
 from bascule.objects.base import Object
 from bascule.objects.change import change
 from bascule.objects.fields import field
-from bascule.objects.schema import schema_of, schemas_of
+from bascule.objects.schema import frozen_of, schema_of, schemas_of
 from bascule.objects.spec import IncompatibleObject, ObjectTooNew
 from bascule.objects.stored import NoSuchObject, ObjectConflict, RowRefused, Stored, UnreadableRow
 
@@ -18,6 +18,7 @@ __all__ = [
     "UnreadableRow",
     "change",
     "field",
+    "frozen_of",
     "schema_of",
     "schemas_of",
 ]
