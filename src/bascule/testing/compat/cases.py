@@ -75,7 +75,8 @@ def compat_cases(
     family, found = family_of(objects), []
     for each in supported:
         found += _of_release(family, each, values or {}, samples)
-    found += [Case(f"names-{each.release}", partial(_names, family, each.objects)) for each in manifests]
+    if not family.by_hand:
+        found += [Case(f"names-{each.release}", partial(_names, family, each.objects)) for each in manifests]
     found += _of_interfaces(tuple(interfaces), supported)
     if not supported or not family.frozen(None):
         raise ValueError("no supported release or no object to compare; look at since=, and at where the manifests are")
@@ -125,11 +126,10 @@ def _of_interfaces(interfaces: tuple[type[Any], ...], supported: list[Manifest])
 
 
 def _schema(family: Family, release: Release, name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    then = family.frozen(release)
-    if then:
-        yield from broken_promises(name, schema, then.get(name))
-    else:
+    if family.by_hand:
         yield from changed_without_version(name, schema, family.frozen(None).get(name))
+    else:
+        yield from broken_promises(name, schema, family.frozen(release).get(name))
 
 
 def _names(family: Family, schemas: Schemas) -> Iterator[str]:

@@ -15,6 +15,9 @@ Schemas = Mapping[str, Mapping[str, Any]]
 class Family(Protocol):
     """What the cases need of a service's objects. Any: objects, and plain JSON values."""
 
+    by_hand: bool
+    """Whether versions are written by hand and a conversion may change the kind of a field under its old name."""
+
     def frozen(self, release: Release | None) -> Schemas:
         """Return the schemas that the code has of a release; without one, the newest."""
 
@@ -33,6 +36,8 @@ class Family(Protocol):
 
 class OfBascule:
     """Classes of `bascule.objects`."""
+
+    by_hand = False
 
     def __init__(self, classes: Iterable[type[Object]]) -> None:
         self.classes = {cls.object_name(): cls for cls in classes}
