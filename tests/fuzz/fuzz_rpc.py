@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(prog="make fuzz-rpc", description=__doc__)
     parser.add_argument("--stops", type=int, default=20, help="of each kind of server; 0 leaves them out")
     parser.add_argument("--seconds", type=float, default=60.0, help="of kills for each run; 0 leaves them out")
-    parser.add_argument("--rate", type=float, default=100.0, help="casts per second")
+    parser.add_argument("--rate", type=float, default=110.0, help="casts per second")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--json", type=Path, help="write the figures to this file, too")
     arguments = parser.parse_args()
@@ -55,10 +55,10 @@ def _stops(broker, arguments):
     with tempfile.TemporaryDirectory() as folder:
         options = {"stops": arguments.stops, "rate": arguments.rate, "tell": lambda line: print(line, flush=True)}
         results = [asdict(each) for each in stop_under_load(broker.transport_url, Path(folder), **options)]
-    print(f"\n{'server':10}{'stops':>6}{'sent':>7}{'lost':>6}{'twice':>6}{'casts/s':>9}{'longest stop':>14}")
+    print(f"\n{'server':10}{'stops':>6}{'sent':>7}{'lost':>6}{'twice':>6}{'casts/s':>9}")
     for each in results:
         counts = f"{each['stops']:6}{each['sent']:7}{each['lost']:6}{each['twice']:6}"
-        print(f"{each['kind']:10}{counts}{each['rate']:9}{each['took_s']:12} s")
+        print(f"{each['kind']:10}{counts}{each['rate']:9}")
     print(flush=True)
     return results
 

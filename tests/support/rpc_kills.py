@@ -1,5 +1,6 @@
 """Durable casts while workers, relays and the broker are killed: each must have its effect exactly once."""
 
+import itertools
 import random
 import threading
 import time
@@ -7,12 +8,12 @@ from collections import Counter
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from support.rpc_processes import EFFECT, NEW, Effects, Notes, engine_of, forking, relay, work
+from support.rpc_processes import EFFECT, NEW, EffectOnce, Effects, Notes, engine_of, forking, relay, work
 from support.waiting import eventually
 
 from bascule.rpc import Client, EmbeddedTransport, Outbox
 
-_WORKERS, _RELAYS = 3, 2
+_WORKERS, _RELAYS, _CASTERS = 3, 2, 3
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,9 @@ class Killed:
     settled_s: float
 
 
-def kill_under_load(database_url, folder, *, broker=None, seconds, seed, wipes=(), rate=95, every_s=0.5):
+def kill_under_load(
+    database_url, folder, *, broker=None, seconds, seed, wipes=(), rate=95, every_s=0.5, handlers=EffectOnce
+):
     """Cast for so many seconds while a process is killed every `every_s` or so, then wait until all is done.
 
     `broker` is a RabbitMQ, or None for the embedded transport; `wipes` has one entry for each restart of it in the
@@ -42,7 +45,7 @@ def kill_under_load(database_url, folder, *, broker=None, seconds, seed, wipes=(
     EFFECT.create(engine)
     begun = Notes(folder / "begun")
     with forking() as context:
-        fleet = _Fleet(context, broker and broker.transport_url, database_url, begun, chance)
+        fleet = _Fleet(context, broker and broker.transport_url, database_url, begun, chance, handlers)
         try:
             load = _Load(engine, outbox, rate)
             load.start()
@@ -79,9 +82,9 @@ def kill_under_load(database_url, folder, *, broker=None, seconds, seed, wipes=(
 class _Fleet:
     """Workers and relays, each replaced as soon as it is killed."""
 
-    def __init__(self, context, broker_url, database_url, begun, chance):
+    def __init__(self, context, broker_url, database_url, begun, chance, handlers):
         self.context, self.chance, self.kills = context, chance, 0
-        self.targets = [(work, (broker_url, database_url, str(begun.path)))] * _WORKERS
+        self.targets = [(work, (broker_url, database_url, str(begun.path), handlers))] * _WORKERS
         self.targets += [(relay, (broker_url, database_url))] * _RELAYS
         self.running = [self._start(number) for number in range(len(self.targets))]
 
@@ -104,19 +107,24 @@ class _Fleet:
             process.join(10)
 
 
-class _Load(threading.Thread):
+class _Load:
     """Casts at a rate, each in a transaction, of which some roll back."""
 
     def __init__(self, engine, outbox, rate):
-        super().__init__()
         self.engine, self.rate = engine, rate
         self.client = Client(Effects, outbox, pin=lambda: NEW)
         self.committed, self.ends, self.seconds = set(), threading.Event(), 0.0
+        self.threads = [threading.Thread(target=self._run, args=(share,)) for share in range(_CASTERS)]
 
-    def run(self):
-        begin, number = time.monotonic(), 0
-        while not self.ends.is_set():
-            number += 1
+    def start(self):
+        self.begin = time.monotonic()
+        for thread in self.threads:
+            thread.start()
+
+    def _run(self, share):
+        for number in itertools.count(share, _CASTERS):
+            if self.ends.wait(max(0.0, self.begin + number / self.rate - time.monotonic())):
+                return
             with self.engine.connect() as connection:
                 self.client.cast("happen", number=number, connection=connection)
                 if number % 20 == 0:
@@ -124,9 +132,9 @@ class _Load(threading.Thread):
                 else:
                     connection.commit()
                     self.committed.add(number)
-            self.ends.wait(max(0.0, begin + number / self.rate - time.monotonic()))
-        self.seconds = time.monotonic() - begin
 
     def stop(self):
         self.ends.set()
-        self.join(60)
+        for thread in self.threads:
+            thread.join(60)
+        self.seconds = time.monotonic() - self.begin

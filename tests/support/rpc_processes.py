@@ -95,6 +95,18 @@ class EffectOnce(Effects):
                 time.sleep(random.uniform(0, HANDLER_S))
 
 
+class EffectCareless(EffectOnce):
+    """Has its effect whether the message was ended before or not: the count must see that."""
+
+    def happen(self, number):
+        with self.outbox.once():
+            pass
+        with self.outbox.engine.begin() as connection:
+            connection.execute(sa.insert(EFFECT).values(number=number, message=current_message().id))
+        time.sleep(random.uniform(0, HANDLER_S))
+        self.begun.add(number)
+
+
 def serve(kind, url, topic, notes_path):
     """Serve until SIGTERM, then stop as `kind` does: stock, drained, or ours."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # threads inherit it; sigwait below takes the signal
@@ -130,22 +142,19 @@ def _serve_ours(url, topic, notes):
     transport.close()
 
 
-def work(broker_url, database_url, begun_path):
+def work(broker_url, database_url, begun_path, handlers):
     """Do casts until killed."""
     logging.disable()
     engine = engine_of(database_url)
-    outbox = Outbox(engine)
-    receiver = Receiver(
-        _transport(broker_url, engine), Server(EffectOnce(outbox, Notes(begun_path))), taker=str(os.getpid())
-    )
-    receiver.run(threading.Event(), threads=4)
+    server = Server(handlers(Outbox(engine), Notes(begun_path)))
+    Receiver(_transport(broker_url, engine), server, taker=str(os.getpid())).run(threading.Event(), threads=4)
 
 
 def relay(broker_url, database_url):
     """Send what is in the outbox until killed."""
     logging.disable()
     engine = engine_of(database_url)
-    relaying = Relay(Outbox(engine), _transport(broker_url, engine), retry_s=2)
+    relaying = Relay(Outbox(engine), _transport(broker_url, engine), retry_s=4)
     while True:
         try:
             if not relaying.step():

@@ -2,6 +2,7 @@
 
 import pytest
 from support.rpc_kills import kill_under_load
+from support.rpc_processes import EffectCareless
 from support.rpc_stops import stop_under_load
 
 
@@ -19,3 +20,9 @@ def test_every_durable_cast_has_one_effect_while_workers_and_relays_are_killed(t
     assert (result.without_effect, result.with_two) == (0, 0)
     assert result.cast > 100
     assert result.kills > 3
+
+
+def test_the_count_sees_effects_that_happen_twice(tmp_path):
+    url = f"sqlite:///{tmp_path}/service.db"
+    result = kill_under_load(url, tmp_path, seconds=4, seed=1, every_s=0.1, handlers=EffectCareless)
+    assert result.with_two > 0
