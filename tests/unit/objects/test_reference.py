@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from bascule.objects import Stored, field
 from bascule.objects.database import Database
+from bascule.objects.indirection import Indirection, Remote, remotable
 from bascule.release import Release
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "objects.md"
@@ -32,6 +34,18 @@ def test_the_example_of_rows_runs():
     exec(example(1), {**names, "live_pin": lambda: Release.parse("2026.2")})
     with engine.begin() as connection:
         assert connection.execute(sa.select(jobs)).all() == [("j-1", "done", None, "of a newer release")]
+
+
+def test_the_example_of_rows_from_afar_runs():
+    engine = sa.create_engine("sqlite://")
+    tries = sa.Column("tries", sa.Integer)
+    jobs = sa.Table("jobs", sa.MetaData(), sa.Column("id", sa.String(8), primary_key=True), tries)
+    jobs.metadata.create_all(engine)
+    names = {"__name__": "bascule_reference", "JOBS": jobs, "engine": engine, "contextmanager": contextmanager}
+    names |= {"Database": Database, "Stored": Stored, "Indirection": Indirection, "Remote": Remote}
+    exec(example(2), {**names, "remotable": remotable, "live_pin": lambda: Release.parse("2026.2")})
+    with engine.begin() as connection:
+        assert connection.execute(sa.select(jobs)).all() == [("j-1", 1)]
 
 
 def test_the_example_of_the_reference_runs_and_travels():
