@@ -46,6 +46,10 @@ fuzz-roll-back: setup  ## roll back from after every single step, under load
 fuzz-schema: setup  ## 2,000 random histories of writers and schema engines for each database
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_schema.py $(ARGS)
 
+fuzz-pins: setup  ## explore the pin's protocol for up to four processes of three releases, and real processes for long
+	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_pins.py $(ARGS)
+	BASCULE_PIN_STEPS=200 $(RUN)/python -m pytest tests/integration/lifecycle/test_pins_of_processes.py -rP
+
 fuzz-schema-kill: setup  ## kill -9 every schema phase at every single statement, on every database (hours)
 	BASCULE_TEST_KILLS=0 $(RUN)/python -m pytest tests/unit/schema/test_killed_on_sqlite.py \
 	    tests/integration/schema/test_schema_on_servers.py -k killed -n 2 -rP $(ARGS)

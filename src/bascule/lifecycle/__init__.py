@@ -3,11 +3,14 @@
 from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment, ReadyFileUnwritable
 from bascule.lifecycle.gthread import LingerUnsupported
 from bascule.lifecycle.heartbeat import Member
+from bascule.lifecycle.inflight import in_hand, name_request
+from bascule.lifecycle.notify import Notifier
 from bascule.lifecycle.pin import FleetUnsettled, PinTooNew, PinTooOld
 from bascule.lifecycle.registry import Registry
 from bascule.lifecycle.retire import NobodyToRetire, StillAlive
 from bascule.lifecycle.serving import serve_wsgi
 from bascule.lifecycle.speech import OutOfTouch, Speech
+from bascule.lifecycle.supervisor import Supervision, supervise
 from bascule.lifecycle.worker import run_loop
 
 __all__ = [
@@ -16,6 +19,7 @@ __all__ = [
     "LingerUnsupported",
     "Member",
     "NobodyToRetire",
+    "Notifier",
     "OutOfTouch",
     "PinTooNew",
     "PinTooOld",
@@ -24,6 +28,10 @@ __all__ = [
     "Registry",
     "Speech",
     "StillAlive",
+    "Supervision",
+    "in_hand",
+    "name_request",
     "run_loop",
     "serve_wsgi",
+    "supervise",
 ]

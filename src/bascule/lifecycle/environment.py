@@ -14,6 +14,7 @@ from bascule.release import Release
 __all__ = [
     "DEFAULT_DRAIN_S",
     "DEFAULT_LISTEN",
+    "DEFAULT_WATCHDOG_S",
     "EnvironmentUnreadable",
     "ProcessEnvironment",
     "main_pid",
@@ -25,6 +26,8 @@ __all__ = [
 
 DEFAULT_DRAIN_S = 6.0
 DEFAULT_LISTEN = "127.0.0.1:9311"
+DEFAULT_WATCHDOG_S = 120.0
+_FIRST_ACTIVATED = 3
 
 
 class EnvironmentUnreadable(LifecycleError):
@@ -51,7 +54,10 @@ class ProcessEnvironment:
 
     `instance` is the process's name within the fleet; `listen_fd` an inherited listening socket, and else
     `listen` the address to bind; `drain_s` how long a draining process goes on answering kept connections, 0 for
-    a process that drops everything when told to stop; `pin_override` an operator's pin that beats the registry's.
+    a process that drops everything when told to stop; `pin_override` an operator's pin that beats the registry's;
+    `watchdog_s` after how long without a sign of life a server's worker is replaced.
+
+    A socket that systemd opened (LISTEN_FDS) stands in for BASCULE_LISTEN_FD.
     """
 
     instance: str
@@ -60,21 +66,23 @@ class ProcessEnvironment:
     listen: str = DEFAULT_LISTEN
     drain_s: float = DEFAULT_DRAIN_S
     pin_override: Release | None = None
+    watchdog_s: float = DEFAULT_WATCHDOG_S
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None) -> Self:
         """Read the variables. Raises EnvironmentUnreadable, ReleaseError."""
         environ = os.environ if environ is None else environ
         ready_file = environ.get("BASCULE_READY_FILE")
-        listen_fd = environ.get("BASCULE_LISTEN_FD")
+        listen_fd = environ.get("BASCULE_LISTEN_FD") or _activated(environ)
         override = environ.get("BASCULE_PIN_OVERRIDE")
         return cls(
             instance=environ.get("BASCULE_INSTANCE") or f"{socket.gethostname()}-{os.getpid()}",
             ready_file=Path(ready_file) if ready_file else None,
             listen_fd=_descriptor(listen_fd) if listen_fd else None,
             listen=environ.get("BASCULE_LISTEN") or DEFAULT_LISTEN,
-            drain_s=_seconds(environ.get("BASCULE_DRAIN_S") or str(DEFAULT_DRAIN_S)),
+            drain_s=_seconds("BASCULE_DRAIN_S", environ.get("BASCULE_DRAIN_S") or str(DEFAULT_DRAIN_S)),
             pin_override=Release.parse(override) if override else None,
+            watchdog_s=_seconds("BASCULE_WATCHDOG_S", environ.get("BASCULE_WATCHDOG_S") or str(DEFAULT_WATCHDOG_S)),
         )
 
     def say_ready(self) -> None:
@@ -92,19 +100,25 @@ class ProcessEnvironment:
             raise ReadyFileUnwritable(self.ready_file, error) from error
 
 
+def _activated(environ: Mapping[str, str]) -> str | None:
+    """Return the first socket that systemd opened for this very process; source: sd_listen_fds(3)."""
+    meant = environ.get("LISTEN_PID") == str(os.getpid()) and environ.get("LISTEN_FDS", "0") not in {"", "0"}
+    return str(_FIRST_ACTIVATED) if meant else None
+
+
 def _descriptor(text: str) -> int:
     if not text.isdecimal():
         raise EnvironmentUnreadable("BASCULE_LISTEN_FD", text, "the number of an open descriptor")
     return int(text)
 
 
-def _seconds(text: str) -> float:
+def _seconds(name: str, text: str) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise EnvironmentUnreadable("BASCULE_DRAIN_S", text, "a number of seconds, 0 or more")
+        raise EnvironmentUnreadable(name, text, "a number of seconds, 0 or more")
     return seconds
 
 

@@ -11,7 +11,9 @@ from types import FrameType
 from typing import Self
 
 from bascule.errors import BasculeError
-from bascule.lifecycle.environment import ProcessEnvironment
+from bascule.lifecycle.environment import ProcessEnvironment, set_stoppable, stop_reason
+from bascule.lifecycle.inflight import current
+from bascule.lifecycle.notify import Notifier
 
 __all__ = ["run_loop"]
 
@@ -34,6 +36,7 @@ def run_loop(
     poll_s: float = 0.2,
     sweep_s: float = 5.0,
     deadline_s: float = _IN_HAND_S,
+    threads: int = 1,
     log: logging.Logger | None = None,
     environment: ProcessEnvironment | None = None,
 ) -> int:
@@ -41,22 +44,45 @@ def run_loop(
 
     Call it in the main thread. `on_start` (join the registry) runs first, then the ready file is written.
     `step` does one piece of work and returns whether there was any; without any, the loop waits `poll_s` or
-    until `wake` is set. `sweep` runs every `sweep_s`, for what no message announced. A step or sweep that raises is
-    logged, without its message, and tried again after a second. `on_drain` runs when the signal comes, in a
-    thread of its own; `on_stop` (leave the registry) last. A step that is still not done `deadline_s` after the
-    signal is abandoned: the process ends with 1 there and then. BASCULE_DRAIN_S=0 drops the step at once.
+    until `wake` is set. With several `threads` as many steps are in hand at once. `sweep` runs every `sweep_s` in
+    the main thread, for what no message announced. A step or sweep that raises is logged, without its message, and
+    tried again after a second. `on_drain` runs when the signal comes, in a thread of its own; `on_stop` (leave the
+    registry) last. A step that is still not done `deadline_s` after the signal is abandoned: the log names what it
+    had `in_hand`, and the process ends with 1 there and then. BASCULE_DRAIN_S=0 drops the step at once. A watchdog
+    of systemd or of a supervisor hears a sign of life before each step of the main thread, so that its interval
+    must be longer than the longest step.
+
+    Raises what `on_start` raises, and why the process was not let back in by its registry, once it has drained.
     """
     environment = environment or ProcessEnvironment.read()
     log = log or logging.getLogger(__name__)
-    stop = _Stop(on_drain, deadline_s, log, drops_everything=environment.drain_s == 0)
-    loop = _Loop(step, sweep, wake or threading.Event(), poll_s, sweep_s, log)
+    notifier = Notifier.take()
+    stop = _Stop(on_drain, notifier, deadline_s, log, drops_everything=environment.drain_s == 0)
+    wake = wake or threading.Event()
+    loop = _Loop(step, sweep, wake, poll_s, sweep_s, log, notifier.alive)
+    others = [
+        threading.Thread(
+            target=_Loop(step, _nothing, wake, poll_s, sweep_s, log).run, args=(stop,), name=f"step {number}"
+        )
+        for number in range(1, threads)
+    ]
+    set_stoppable(stoppable=True)
     with stop:
         try:
             on_start()
             environment.say_ready()
+            notifier.ready()
+            for other in others:
+                other.start()
             loop.run(stop)
+            for other in others:
+                other.join()
         finally:
             on_stop()
+            set_stoppable(stoppable=False)
+    reason = stop_reason()
+    if reason is not None:
+        raise reason
     return 0
 
 
@@ -71,13 +97,16 @@ class _Loop:
         poll_s: float,
         sweep_s: float,
         log: logging.Logger,
+        alive: Callable[[], object] = _nothing,
     ) -> None:
+        self.alive = alive
         self.step, self.sweep, self.wake = step, sweep, wake
         self.poll_s, self.sweep_s, self.log = poll_s, sweep_s, log
         self.swept_at = time.monotonic()
 
     def run(self, stop: "_Stop") -> None:
         while not stop.requested:
+            self.alive()
             try:
                 if time.monotonic() - self.swept_at >= self.sweep_s:
                     self.swept_at = time.monotonic()
@@ -113,8 +142,15 @@ class _Stop:
     """
 
     def __init__(
-        self, on_drain: Callable[[], object], deadline_s: float, log: logging.Logger, *, drops_everything: bool
+        self,
+        on_drain: Callable[[], object],
+        notifier: Notifier,
+        deadline_s: float,
+        log: logging.Logger,
+        *,
+        drops_everything: bool,
     ) -> None:
+        self.notifier = notifier
         self.on_drain, self.deadline_s, self.log = on_drain, deadline_s, log
         self.drops_everything = drops_everything
         self.requested = False
@@ -144,8 +180,13 @@ class _Stop:
     def _watch(self) -> None:
         if not os.read(self._read_fd, 1):
             return  # the loop ended by itself
+        self.notifier.stopping()
         self.on_drain()
         if not self.finished.wait(self.deadline_s):
-            self.log.error("abandoned the step in hand %.1f s after the signal", self.deadline_s)
+            jobs = current().unfinished()
+            for job in jobs:
+                self.log.error("abandoned %s after %.1f s", job, job.age_s)
+            if not jobs:
+                self.log.error("abandoned the step in hand %.1f s after the signal", self.deadline_s)
             logging.shutdown()
             os._exit(1)

@@ -6,7 +6,9 @@ import threading
 from pathlib import Path
 
 from bascule.errors import BasculeError
-from bascule.lifecycle import ProcessEnvironment, run_loop, serve_wsgi
+from bascule.lifecycle import PinTooNew, ProcessEnvironment, in_hand, name_request, run_loop, serve_wsgi
+from bascule.lifecycle.environment import request_stop
+from bascule.release import Release
 
 NOTES = Path(os.environ["SMALL_NOTES"])
 DEADLINE_S = float(os.environ.get("SMALL_DEADLINE_S", "20"))
@@ -19,6 +21,10 @@ def note(word):
 
 def app(environ, start_response):
     note(f"got {environ['PATH_INFO']}")
+    if "HTTP_NAME_ME" in environ:
+        name_request(environ["HTTP_NAME_ME"])
+    if environ["PATH_INFO"] == "/outside":
+        request_stop(PinTooNew("small", Release.parse("2"), Release.parse("1")))
     threading.Event().wait(float(environ["QUERY_STRING"] or 0))
     body = os.environ["BASCULE_INSTANCE"].encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
@@ -26,7 +32,7 @@ def app(environ, start_response):
 
 
 def make_app():
-    if "SMALL_REFUSES" in os.environ:
+    if "SMALL_REFUSES" in os.environ or Path(os.environ.get("SMALL_REFUSES_IF", "/none")).exists():
         raise BasculeError("this release is too old", next_command="small pin hold 1")
     note("building")
     threading.Event().wait(float(os.environ.get("SMALL_BUILD_S", "0")))
@@ -34,9 +40,12 @@ def make_app():
 
 
 def step():
-    note("step begins")
-    threading.Event().wait(float(os.environ.get("SMALL_STEP_S", "0.01")))
-    note("step ends")
+    if "SMALL_HANGS_ONCE" in os.environ and NOTES.read_text().count("start\n") == 1:
+        threading.Event().wait(60)
+    with in_hand("order", f"req-{threading.get_ident()}"):
+        note("step begins")
+        threading.Event().wait(float(os.environ.get("SMALL_STEP_S", "0.01")))
+        note("step ends")
     return True
 
 
@@ -48,6 +57,7 @@ if __name__ == "__main__":
         "deadline_s": DEADLINE_S,
     }
     if sys.argv[1] == "api":
-        serve_wsgi(make_app, **hooks)
+        serve_wsgi(make_app, threads=int(os.environ.get("SMALL_THREADS", "16")), **hooks)
     else:
+        hooks["threads"] = int(os.environ.get("SMALL_THREADS", "1"))
         sys.exit(run_loop(step, environment=ProcessEnvironment.read(), **hooks))

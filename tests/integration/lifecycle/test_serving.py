@@ -24,9 +24,9 @@ class Client:
         self.connection.connect()
         self.closed = False
 
-    def get(self, path="/"):
+    def get(self, path="/", headers=None):
         assert not self.closed
-        self.connection.request("GET", path)
+        self.connection.request("GET", path, headers=headers or {})
         answer = self.connection.getresponse()
         self.closed = answer.will_close
         return answer.status, answer.read().decode()
@@ -54,10 +54,10 @@ class InBackground:
         return self
 
 
-def get_fresh(listener, path="/"):
+def get_fresh(listener, path="/", headers=None):
     client = Client(listener)
     try:
-        return client.get(path)
+        return client.get(path, headers)
     finally:
         client.connection.close()
 
@@ -121,6 +121,95 @@ def test_a_request_that_outlives_the_deadline_is_abandoned_and_named_without_its
     assert "?60" not in old.stderr
     assert len(requests.join().failures) == 1
     assert old.notes[-1] == "stop"
+
+
+def test_fifty_requests_in_flight_are_all_answered(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_THREADS="50").wait_ready()
+    requests = InBackground()
+    for _ in range(50):
+        requests.run(lambda: get_fresh(listener, "/slow?2"))
+    eventually(lambda: old.notes.count("got /slow") == 50)
+    old.terminate()
+    assert requests.join().answers == [(200, OLD)] * 50
+    assert requests.failures == []
+    assert old.exit_code() == 0
+    assert "abandoned" not in old.stderr
+
+
+def test_requests_that_wait_for_a_thread_are_answered_too(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_THREADS="10").wait_ready()
+    requests = InBackground()
+    for _ in range(50):
+        requests.run(lambda: get_fresh(listener, "/slow?0.5"))
+    eventually(lambda: old.notes.count("got /slow") == 10)
+    old.terminate()
+    assert requests.join().answers == [(200, OLD)] * 50
+    assert requests.failures == []
+    assert old.exit_code() == 0
+
+
+def test_what_is_over_the_deadline_is_named_by_path_and_request_id(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_DEADLINE_S="1").wait_ready()
+    requests = InBackground()
+    requests.run(lambda: get_fresh(listener, "/by/header?60", {"X-OpenStack-Request-ID": "req-17"}))
+    requests.run(lambda: get_fresh(listener, "/by/app?60", {"Name-Me": "req-18"}))
+    requests.run(lambda: get_fresh(listener, "/nasty?60", {"X-Request-ID": "a payload, perhaps"}))
+    eventually(lambda: sum(note.startswith("got /") for note in old.notes) == 3)
+    old.terminate()
+    assert old.exit_code() == 1
+    assert "abandoned GET /by/header req-17 after" in old.stderr
+    assert "abandoned GET /by/app req-18 after" in old.stderr
+    assert "abandoned GET /nasty after" in old.stderr
+    assert "payload" not in old.stderr
+    assert len(requests.join().failures) == 3
+
+
+def test_what_a_killed_worker_had_in_hand_is_named_and_the_end_is_not_clean(run, listener):
+    service = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    requests = InBackground()
+    requests.run(lambda: get_fresh(listener, "/secret?30", {"X-Request-ID": "req-19"}))
+    eventually(lambda: "got /secret" in service.notes)
+    (worker,) = service.children()
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: service.notes.count("building") == 2)
+    assert get_fresh(listener) == (200, OLD)
+    service.terminate()
+    assert service.exit_code() == 1
+    assert "abandoned GET /secret req-19: its process was killed" in service.stderr
+    assert len(requests.join().failures) == 1
+
+
+def test_a_worker_whose_threads_all_hang_is_replaced(run, listener):
+    service = run("api", OLD, BASCULE_DRAIN_S="0.5", BASCULE_WATCHDOG_S="1", SMALL_THREADS="2").wait_ready()
+    requests = InBackground()
+    for _ in range(2):
+        requests.run(lambda: get_fresh(listener, "/hangs?60"))
+    eventually(lambda: service.notes.count("building") == 2, what="a new worker")
+    assert get_fresh(listener) == (200, OLD)
+    service.terminate()
+    assert service.exit_code() == 1
+    assert service.stderr.count("abandoned GET /hangs") == 2
+    requests.join()
+
+
+def test_a_process_whose_registry_does_not_let_it_back_in_drains_and_says_why(run, listener):
+    service = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    requests = InBackground()
+    requests.run(lambda: get_fresh(listener, "/outside?1"))
+    assert service.exit_code() == 1
+    assert requests.join().answers == [(200, OLD)]
+    assert service.stderr.splitlines()[-1].startswith("the pin of small is 2, which release 1 cannot read")
+    assert service.notes[-1] == "stop"
+
+
+def test_sighup_does_not_fork_old_code_again(run, listener):
+    service = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    service.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "SIGHUP does nothing here" in service.stderr)
+    assert get_fresh(listener) == (200, OLD)
+    assert len(service.children()) == 1
+    service.terminate()
+    assert service.exit_code() == 0
 
 
 def test_a_process_told_to_drain_for_no_time_drops_everything_at_once(run, listener):
