@@ -21,7 +21,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from objects import Kid, OvoKid, OvoTop, Top, check_equal, ovo_hydrate, top_row
+import bascule.rpc.rabbitmq.library  # noqa: F401  # first of all: it keeps eventlet out of both sides
+
+# isort: split
+from objects import NAMESPACE, Kid, OvoKid, OvoTop, Top, check_equal, ovo_hydrate, top_row
 from oslo_versionedobjects import base as ovo
 
 from bascule.release import Release
@@ -59,6 +62,18 @@ class PeerEndpoint:
         return tops
 
 
+class PeerBase(ovo.VersionedObject):
+    """The base that a project gives to oslo's serializer, so that it knows the namespace."""
+
+    OBJ_PROJECT_NAMESPACE = NAMESPACE
+
+
+class PeerSerializer(ovo.VersionedObjectSerializer):
+    """Oslo's own serializer."""
+
+    OBJ_BASE_CLASS = PeerBase
+
+
 @dataclass(frozen=True)
 class Measured:
     """One line of the result; `ours_ms` and `peer_ms` are medians of the rounds."""
@@ -87,7 +102,7 @@ def serve_ours(url: str) -> None:
 def serve_peer(url: str) -> None:
     transport = rpc_transport(url, None, prefetch=0)
     target = oslo.Target(topic=PEER_TOPIC, server="one")
-    server = oslo.get_rpc_server(transport, target, [PeerEndpoint()], serializer=ovo.VersionedObjectSerializer())
+    server = oslo.get_rpc_server(transport, target, [PeerEndpoint()], serializer=PeerSerializer())
     server.start()
     signal.sigwait({signal.SIGTERM})
     server.stop()
@@ -110,7 +125,7 @@ def callers(url: str) -> tuple[Callable[[list[Top]], list[Top]], Callable[[list[
     peer = oslo.get_rpc_client(
         rpc_transport(url, None, prefetch=0),
         oslo.Target(topic=PEER_TOPIC),
-        serializer=ovo.VersionedObjectSerializer(),
+        serializer=PeerSerializer(),
         timeout=_READY_S,
     )
     return (lambda tops: client.call("echo", tops=tops)), (lambda tops: peer.call({}, "echo", tops=tops))

@@ -48,6 +48,8 @@ def kill_under_load(
         fleet = _Fleet(context, broker and broker.transport_url, database_url, begun, chance, handlers)
         try:
             load = _Load(engine, outbox, rate)
+            load.cast(-1)
+            eventually(lambda: outbox.waiting() == 0, within_s=120, what="the first effect")
             load.start()
             restarts = [seconds * (number + 1) / (len(wipes) + 1) for number in range(len(wipes))]
             begin, left = time.monotonic(), list(wipes)
@@ -58,7 +60,7 @@ def kill_under_load(
                 time.sleep(chance.uniform(0.5, 1.5) * every_s)
             load.stop()
             ended = time.monotonic()
-            eventually(lambda: outbox.waiting() == 0, within_s=120, what="the end of all casts")
+            eventually(lambda: outbox.waiting() == 0, within_s=600, what="the end of all casts")
             settled_s = time.monotonic() - ended
         finally:
             fleet.clean_up()
@@ -125,13 +127,16 @@ class _Load:
         for number in itertools.count(share, _CASTERS):
             if self.ends.wait(max(0.0, self.begin + number / self.rate - time.monotonic())):
                 return
-            with self.engine.connect() as connection:
-                self.client.cast("happen", number=number, connection=connection)
-                if number % 20 == 0:
-                    connection.rollback()
-                else:
-                    connection.commit()
-                    self.committed.add(number)
+            self.cast(number)
+
+    def cast(self, number):
+        with self.engine.connect() as connection:
+            self.client.cast("happen", number=number, connection=connection)
+            if number % 20 == 0:
+                connection.rollback()
+            else:
+                connection.commit()
+                self.committed.add(number)
 
     def stop(self):
         self.ends.set()
