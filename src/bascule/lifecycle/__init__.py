@@ -1,5 +1,7 @@
 """Who of a service runs, what they may speak, and how a process starts, serves, drains and ends without loss."""
 
+from bascule.lifecycle.caps import Caps, ManifestMissing, caps_at
+from bascule.lifecycle.command import pin_commands
 from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment, ReadyFileUnwritable
 from bascule.lifecycle.gthread import LingerUnsupported
 from bascule.lifecycle.heartbeat import Member
@@ -14,9 +16,11 @@ from bascule.lifecycle.supervisor import Supervision, supervise
 from bascule.lifecycle.worker import run_loop
 
 __all__ = [
+    "Caps",
     "EnvironmentUnreadable",
     "FleetUnsettled",
     "LingerUnsupported",
+    "ManifestMissing",
     "Member",
     "NobodyToRetire",
     "Notifier",
@@ -29,8 +33,10 @@ __all__ = [
     "Speech",
     "StillAlive",
     "Supervision",
+    "caps_at",
     "in_hand",
     "name_request",
+    "pin_commands",
     "run_loop",
     "serve_wsgi",
     "supervise",
