@@ -18,6 +18,8 @@ SIZES = {
     "three": {"slots": 3, "releases": 3, "starts": 3, "crashes": 1, "holds": 1, "cuts": False, "speaks": False},
     # Four of three releases.
     "four": {"slots": 4, "releases": 3, "starts": 4, "crashes": 1, "holds": 0, "cuts": False, "speaks": False},
+    # The same with an operator who holds the pin once, at any release, at any moment.
+    "held": {"slots": 4, "releases": 3, "starts": 4, "crashes": 1, "holds": 1, "cuts": False, "speaks": False},
 }
 
 

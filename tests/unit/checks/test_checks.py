@@ -70,7 +70,7 @@ def test_json_is_one_document_and_nothing_else():
     result = ask(good, doubtful, args=("upgrade", "check", "--json"))
     document = json.loads(result.stdout)
     assert document["code"] == result.exit_code == 1
-    assert [each["result"] for each in document["checks"]] == ["success", "warning"]
+    assert [each["result"] for each in document["checks"]] == [0, 1]
 
 
 def test_a_broken_check_never_shows_its_values():
@@ -78,3 +78,62 @@ def test_a_broken_check_never_shows_its_values():
     assert (result.stdout, result.exit_code) == ("", 255)
     assert "could not be asked: ZeroDivisionError" in result.stderr
     assert "7531" not in result.stderr
+
+
+# What oslo.upgradecheck 2.8.0 prints for these three checks, to the letter.
+PEERS_TABLE = """\
++-----------------------------------------------------------------------+
+| Upgrade Check Results                                                 |
++-----------------------------------------------------------------------+
+| Check: Database                                                       |
+| Result: Success                                                       |
+| Details: None                                                         |
++-----------------------------------------------------------------------+
+| Check: Processes                                                      |
+| Result: Warning                                                       |
+| Details: two processes have not been seen for a while; look at them   |
+|   before you begin, and then again when it is over                    |
++-----------------------------------------------------------------------+
+| Check: Rows of the last release                                       |
+| Result: Failure                                                       |
+| Details: rows are not migrated; run small-db-manage migrate --with-a- |
+|   very-long-option-that-does-not-fit-into-any-line-of-sixty-          |
+|   characters-at-all first                                             |
++-----------------------------------------------------------------------+
+"""
+PROCESSES = (
+    "two processes have not been seen for a while; look at them before you begin, and then again when it is over"
+)
+ROWS = (
+    "rows are not migrated; run small-db-manage migrate "
+    "--with-a-very-long-option-that-does-not-fit-into-any-line-of-sixty-characters-at-all first"
+)
+PEERS_DOCUMENT = {
+    "name": "Upgrade Check Results",
+    "checks": [
+        {"check": "Database", "result": 0, "details": None},
+        {"check": "Processes", "result": 1, "details": PROCESSES},
+        {"check": "Rows of the last release", "result": 2, "details": ROWS},
+    ],
+}
+
+
+def ask_as_peer(*args):
+    checks = [
+        Check("Database", success),
+        Check("Processes", lambda: warning(PROCESSES)),
+        Check("Rows of the last release", lambda: failure(ROWS)),
+    ]
+    return CliRunner().invoke(status_command("small", lambda: checks), ["upgrade", "check", *args])
+
+
+def test_the_table_and_the_exit_code_are_those_of_oslo_upgradecheck():
+    result = ask_as_peer()
+    assert (result.stdout, result.exit_code) == (PEERS_TABLE, 2)
+
+
+def test_the_document_holds_all_that_oslo_upgradecheck_says():
+    result = ask_as_peer("--json")
+    document = json.loads(result.stdout)
+    assert {name: document[name] for name in PEERS_DOCUMENT} == PEERS_DOCUMENT
+    assert (document["service"], document["code"], result.exit_code) == ("small", 2, 2)

@@ -208,13 +208,13 @@ def test_programs_refuse_with_one_sentence_and_the_next_command(tmp_path, config
 def test_the_upgrade_check_looks_at_every_project_key(keymanager, config, tmp_path, run):
     keymanager.projects.get_or_create("p1")
     good = json.loads(run(status, "upgrade", "check", "--json"))
-    assert {check["result"] for check in good["checks"]} == {"success"}
+    assert {check["result"] for check in good["checks"]} == {0}
     wrong = tmp_path / "wrong.conf"
     [kek] = keymanager.settings.keks
     wrong.write_text(config.read_text().replace(kek, "A" * 43 + "="))
     bad = json.loads(run(status, "upgrade", "check", "--json", config=wrong, code=2))
-    [failed] = [check for check in bad["checks"] if check["result"] == "failure"]
-    assert failed["name"] == "master keys open every project key"
+    [failed] = [check for check in bad["checks"] if check["result"] == 2]
+    assert failed["check"] == "master keys open every project key"
     assert failed["details"].startswith("1 of 1 project keys open with no configured master key")
 
 
@@ -222,7 +222,7 @@ def test_the_upgrade_check_fails_where_the_database_does_not_answer(config, tmp_
     nowhere = tmp_path / "nowhere.conf"
     nowhere.write_text(config.read_text().replace(str(tmp_path), f"{tmp_path}/none"))
     bad = json.loads(run(status, "upgrade", "check", "--json", config=nowhere, code=2))
-    assert {check["result"] for check in bad["checks"]} == {"failure"}
+    assert {check["result"] for check in bad["checks"]} == {2}
     none = json.loads(run(status, "upgrade", "check", "--json", config=tmp_path / "none.conf", code=2))
     assert "there is no such file" in none["checks"][0]["details"]
 
@@ -231,8 +231,8 @@ def test_the_upgrade_check_refuses_over_an_unfinished_change_of_an_earlier_relea
     with keymanager.database.writer.begin() as connection:
         connection.exec_driver_sql("UPDATE bascule_change SET release = '2026.1', phase = 'backfilling'")
     bad = json.loads(run(status, "upgrade", "check", "--json", code=2))
-    [failed] = [check for check in bad["checks"] if check["result"] == "failure"]
-    assert failed["name"] == "schema changes of earlier releases are finished"
+    [failed] = [check for check in bad["checks"] if check["result"] == 2]
+    assert failed["check"] == "schema changes of earlier releases are finished"
 
 
 def test_the_pin_is_held_shown_and_released(run):
