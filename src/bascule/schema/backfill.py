@@ -20,6 +20,7 @@ from bascule.schema.lease import Lease
 from bascule.schema.march import March, Progress, Walk
 from bascule.schema.routes import Keys, Route, Stretch, is_along_key
 from bascule.schema.rows import Prefer, RowWork
+from bascule.schema.table_copy import copy_table
 
 __all__ = ["Prefer", "Progress", "Proved", "Walk", "backfill", "count_rows", "count_stale"]
 
@@ -46,14 +47,18 @@ def count_rows(connection: sa.Connection, table: str) -> int:
     return int(connection.scalar(sa.select(sa.func.count()).select_from(sa.table(table))) or 0)
 
 
-def backfill(lease: Lease, rows: RowWork, walk: Walk, *, prefer: Prefer | None = None) -> Proved:
+def backfill(
+    lease: Lease, rows: RowWork, walk: Walk, *, prefer: Prefer | None = None, copies_from: int | None = None
+) -> Proved:
     """Make the rows of a table right, from the cursor to the end, and return how many are wrong all the same.
 
     Those are rows whose two sides disagree although the new one holds values: they are left alone, unless `prefer`
-    says which side is right. Safe to kill and to run again.
-    Raises: Stopped, at the edge of a batch.
+    says which side is right. A table with `copies_from` rows or more is copied where that is faster, see `copy_table`.
+    Safe to kill and to run again. Raises: Stopped, at the edge of a batch.
     """
-    _fill(lease, rows, walk, prefer)
+    copies = prefer is None and copies_from is not None
+    if not copies or not copy_table(lease, rows, walk, from_rows=copies_from or 0):
+        _fill(lease, rows, walk, prefer)
     return _scan(lease, rows, walk, rows.stale(), lambda connection, here: rows.fill(connection, here, prefer))
 
 

@@ -15,12 +15,13 @@ __all__ = ["run_steps"]
 Work = Callable[[sa.Connection], None]
 
 
-def run_steps(lease: Lease, table: str, steps: Sequence[Step], *, first: Work, last: Work) -> None:
+def run_steps(lease: Lease, table: str, steps: Sequence[Step], *, first: Work, last: Work, waits: bool = True) -> None:
     """Run `first`, the steps that the catalog still calls for, in their order, and `last`; harmless to run again.
 
     With transactional DDL, steps that may share a transaction do, `first` with the first of them and `last` with the
     last. Without it, each step is by itself. Before each, whoever has a transaction open on the table is waited for:
-    a statement that waits in the queue for its lock keeps everybody behind it waiting too.
+    a statement that waits in the queue for its lock keeps everybody behind it waiting too. `waits` is false for tables
+    that nobody else uses.
     """
     session = lease.session
     groups = list(_groups(steps, together=session.database.transactional_ddl))
@@ -30,7 +31,8 @@ def run_steps(lease: Lease, table: str, steps: Sequence[Step], *, first: Work, l
     if before is None:
         session.transaction("begin", first)
     for number, group in enumerate(groups):
-        session.wait_for_others(table, lambda: _renew(lease))
+        if waits:
+            session.wait_for_others(table, lambda: _renew(lease))
         first_work, last_work = before if number == 0 else None, after if number == len(groups) - 1 else None
         try:
             _run_group(lease, group, first_work, last_work)

@@ -35,6 +35,7 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
 from bascule.schema.state import ChangeRow, JournalEntry, Phase
+from bascule.schema.table_copy import settle
 from bascule.schema.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ class Options:
     """How patient the engine is: the length of its lease, how long it waits for another's, and for locks.
 
     `pace` is that of backfills, by name or in numbers; `throttles` may hold them back. `watch_s` is how long contract
-    looks for writes of old processes that no heartbeat tells of.
+    looks for writes of old processes that no heartbeat tells of. Where filling rows in place is slow (MariaDB), tables
+    of about `copies_from` rows or more are filled by a copy that takes their place, if they can be; None for never.
     """
 
     lease_s: float = 10.0
@@ -60,6 +62,7 @@ class Options:
     pace: Pace | PaceName | None = None
     watch_s: float = 1.0
     throttles: tuple[Throttle, ...] = ()
+    copies_from: int | None = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +373,8 @@ class SchemaEngine:
     @contextmanager
     def _run(self, session: Session, change: Change) -> Iterator[PhaseRun]:
         with self._hold(session, change.id) as lease:
-            yield PhaseRun(lease, change, self._fleet, self.options.watch_s)
+            settle(lease)
+            yield PhaseRun(lease, change, self._fleet, self.options.watch_s, self.options.copies_from)
 
     def _rows(self, session: Session) -> dict[str, ChangeRow]:
         return {row.id: row for row in session.read("read the changes", state.read_all)}

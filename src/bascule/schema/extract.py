@@ -3,7 +3,7 @@
 A row of the old table without one of the new stands for columns that are all NULL.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any  # the types of an author's columns do not matter here
 
@@ -129,6 +129,10 @@ class ExtractRows:
             there = sa.tuple_(*(new.c[name] for name in extract.change.key)).in_(wrong)
             values = {name: sql(self._from(extract.old, name)) for name in columns}
             connection.execute(sa.update(new).where(there).values(values))
+
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return nothing that goes into a column of the table itself."""
+        return "FALSE", {}
 
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that the two sides differ; `only_written`, that the new one has a row which the old one does not say."""

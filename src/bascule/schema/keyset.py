@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-__all__ = ["Keyset", "decode", "encode"]
+__all__ = ["Key", "Keyset", "decode", "encode"]
 
 Key = tuple[Any, ...]  # Any: whatever the driver returns for a key column
 
@@ -62,12 +62,25 @@ class Keyset:
         query = sa.select(*columns).select_from(self.source).where(self.after(low)).order_by(*columns).limit(rows)
         return [tuple(row) for row in connection.execute(query)]
 
-    def nth_after(self, connection: sa.Connection, low: Key | None, nth: int) -> Key | None:
-        """Return the key of the n-th row after `low`; nothing when there are fewer."""
+    def nth_after(self, connection: sa.Connection, low: Key | None, nth: int, *, end: Key | None = None) -> Key | None:
+        """Return the key of the n-th row after `low`, up to `end` if that is given; nothing when there are fewer."""
         columns = [_column(name) for name in self.key]
-        query = sa.select(*columns).select_from(self.source).where(self.after(low)).order_by(*columns)
+        here = self.after(low) if end is None else self.between(low, end)
+        query = sa.select(*columns).select_from(self.source).where(here).order_by(*columns)
         row = connection.execute(query.limit(1).offset(nth - 1)).one_or_none()
         return None if row is None else tuple(row)
+
+    def last(self, connection: sa.Connection) -> Key | None:
+        """Return the key of the last row; nothing when there is none."""
+        columns = [_column(name) for name in self.key]
+        query = sa.select(*columns).select_from(self.source).order_by(*(column.desc() for column in columns)).limit(1)
+        row = connection.execute(query).one_or_none()
+        return None if row is None else tuple(row)
+
+    def count(self, connection: sa.Connection, low: Key | None, high: Key) -> int:
+        """Return how many rows come after `low`, up to and with `high`."""
+        query = sa.select(sa.func.count()).select_from(self.source).where(self.between(low, high))
+        return int(connection.scalar(query) or 0)
 
     @property
     def _whole(self) -> sa.ColumnElement[Any]:

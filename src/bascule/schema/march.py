@@ -6,7 +6,7 @@ from typing import Literal
 
 from bascule.schema.keyset import Keyset
 from bascule.schema.lease import Lease
-from bascule.schema.pace import Eta, Pacer
+from bascule.schema.pace import Eta, Pace, Pacer
 from bascule.schema.refusals import Stopped
 from bascule.schema.throttle import Throttle
 
@@ -52,6 +52,7 @@ class March:
     done: int
     total: int
     stale: int = 0
+    pace: Pace | None = None  # the session's, unless given
     pacer: Pacer = field(init=False)
     eta: Eta = field(init=False)
     _renewed: float = field(init=False)
@@ -59,7 +60,7 @@ class March:
 
     def __post_init__(self) -> None:
         session = self.lease.session
-        self.pacer, self.eta = Pacer(session.pace), Eta(session.retry.clock)
+        self.pacer, self.eta = Pacer(self.pace or session.pace), Eta(session.retry.clock)
         self._renewed, self._asked = session.retry.clock(), -_ASK_EVERY_S
 
     def go(self, step: Callable[[int], int], *, renews: bool) -> None:

@@ -41,6 +41,7 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
 from bascule.schema.state import CHANGES, ChangeRow, Phase
+from bascule.schema.table_copy import abandon, undisturbed
 from bascule.schema.throttle import Throttle
 from bascule.schema.transform import TransformRows
 from bascule.schema.transform_rows import transform_rows
@@ -100,6 +101,7 @@ class PhaseRun:
     change: Change
     fleet: Fleet
     watch_s: float
+    copies_from: int | None = None
 
     @property
     def session(self) -> Session:
@@ -258,6 +260,7 @@ class PhaseRun:
             row = self._row()
         self.fleet.require_none_since(Release.parse(self.change.release or str(self.fleet.release)))
         self.session.read("read the changes", self._refuse_chained)
+        abandon(self.lease, self.change.table)
         derived = self._derived(row)
         rows = derived.rows() if row.phase in Phase.WITH_TRIGGERS else None
         if isinstance(rows, TransformRows):
@@ -300,7 +303,8 @@ class PhaseRun:
             return None, self._count_stale(derived, listener)
         walk = self._walk(derived, listener)
         if not isinstance(rows, TransformRows):
-            return None, self._record_stale(backfill(self.lease, rows, walk, prefer=prefer).stale)
+            proved = backfill(self.lease, rows, walk, prefer=prefer, copies_from=self.copies_from)
+            return None, self._record_stale(proved.stale)
         blocked = transform_rows(self.lease, rows.up, walk)
         if prefer == "new" and (undone := self._take_down(rows, walk)) is not None:
             raise undone
@@ -359,8 +363,9 @@ class PhaseRun:
         def build(connection: sa.Connection) -> list[Step]:
             return steps(connection, derived.look(connection))
 
-        steps_now = self.session.read("read the table", build)
-        run_steps(self.lease, self.change.table, steps_now, first=first, last=last)
+        with undisturbed(self.lease):
+            steps_now = self.session.read("read the table", build)
+            run_steps(self.lease, self.change.table, steps_now, first=first, last=last)
 
     def _walk(self, derived: SomeDerivation, listener: Listener) -> Walk:
         table = self._table(derived)

@@ -6,9 +6,9 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from bascule.schema.keyset import Keyset, decode, encode
+from bascule.schema.keyset import Key, Keyset, decode, encode
 
-__all__ = ["Keys", "Pages", "Route", "RowIds", "Stretch", "is_along_key"]
+__all__ = ["Keys", "KeysUpTo", "Pages", "Route", "RowIds", "Stretch", "is_along_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,24 @@ class Keys:
                 return None
             high, rows = keys[-1], len(keys)
         return Stretch(self.keyset.between(low, high), encode(high), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class KeysUpTo:
+    """Along the key up to one that was the last when the walk began, so that the walk ends however much is inserted."""
+
+    keyset: Keyset
+    end: Key | None
+
+    def stretch(self, connection: sa.Connection, cursor: str | None, rows: int) -> Stretch | None:
+        """Return the next rows in the order of their keys."""
+        if self.end is None or cursor == encode(self.end):
+            return None
+        low = decode(cursor)
+        high = self.keyset.nth_after(connection, low, rows, end=self.end)
+        if high is None:  # fewer are left
+            high, rows = self.end, self.keyset.count(connection, low, self.end)
+        return Stretch(self.keyset.between(low, high), encode(high), max(1, rows))
 
 
 @dataclass(frozen=True, slots=True)

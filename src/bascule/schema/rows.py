@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import sqlalchemy as sa
 
-from bascule.schema.rule import Rule
+from bascule.schema.rule import Rule, all_of
 
 __all__ = ["FillRows", "Prefer", "RowWork", "SyncRows", "sql"]
 
@@ -33,6 +33,9 @@ class RowWork(Protocol):
 
     def fill(self, connection: sa.Connection, here: sa.ColumnElement[bool], prefer: Prefer | None) -> None:
         """Make the rows in the range right."""
+
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return in SQL which rows `fill` makes right without preference, and what it puts into which column."""
 
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that a row is wrong."""
@@ -68,6 +71,10 @@ class SyncRows:
         if prefer == "new":
             self._update(connection, sa.and_(here, stale), self.rule.old_from_new())
 
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return rows that were never filled, and the new side."""
+        return all_of((self.rule.virgin(), self.rule.stale())), self.rule.new_from_old()
+
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that the sides do not agree; `only_written`, that the new one holds values all the same."""
         stale = self.rule.stale()
@@ -94,6 +101,10 @@ class FillRows:
             target = sa.table(self.table, *(sa.column(name) for name in self.values))
             values = {name: sql(text) for name, text in self.values.items()}
             connection.execute(sa.update(target).where(here, sql(self.wanting)).values(values))
+
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return them, and the values."""
+        return self.wanting, self.values
 
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that it is one of them; nobody wrote what a rollback could lose."""

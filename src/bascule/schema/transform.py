@@ -46,6 +46,10 @@ class TransformRows:
         del connection, here, prefer
         raise AssertionError("a data migration has no SQL that fills its rows")
 
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return nothing that SQL could put into a column."""
+        return self.up.wanting, {}
+
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that a row has no new side; `only_written`, that it has nothing else, and cannot be taken down."""
         return sql(self.lost if only_written else self.up.wanting)

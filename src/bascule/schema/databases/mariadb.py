@@ -19,7 +19,7 @@ __all__ = ["BACKFILL_VARIABLE", "MariaDB"]
 _LOCK_TROUBLE = {1205, 1213, 1020, 1969}
 _NEEDS_PRIVILEGE = 1227
 _LOCK_WAIT_S = 0.5
-_MORE_LOOKS, _BETWEEN_LOOKS_S = 3, 0.1
+_BETWEEN_LOOKS_S = (0.01, 0.02, 0.07, 0.1, 0.1)  # most are gone at the second look
 _INSTANT, _ONLINE = "ALGORITHM=INSTANT, LOCK=NONE", "ALGORITHM=INPLACE, LOCK=NONE"
 _WRITABLE_DEFAULTS = {
     **dict.fromkeys(("char", "varchar", "binary", "varbinary", "text", "tinytext", "mediumtext", "longtext"), "''"),
@@ -126,10 +126,10 @@ class MariaDB(Database):
         )
         try:
             rows = connection.execute(query).all()
-            for _ in range(_MORE_LOOKS):
+            for pause_s in _BETWEEN_LOOKS_S:
                 if not rows:
                     return ()
-                time.sleep(_BETWEEN_LOOKS_S)
+                time.sleep(pause_s)
                 seen = {(row.id, row.trx, row.began) for row in rows}
                 rows = [row for row in connection.execute(query) if (row.id, row.trx, row.began) in seen]
         except DBAPIError as error:

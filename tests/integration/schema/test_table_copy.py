@@ -1,0 +1,249 @@
+"""MariaDB: a backfill by a copy that takes the table's place, beside writers who must not notice."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from support.copy_writers import TABLE, Writers, rows_of
+from support.people import QUICK, make_engine, phases, write
+
+from bascule.errors import SchemaError
+from bascule.schema import Pace, Rename
+from bascule.schema.refusals import Stopped
+from bascule.schema.table_copy import copy, swap
+
+COPIES = replace(QUICK, copies_from=0, pace=Pace(0.01, 50, 1.0, 200))
+NAME = Rename(id="m-name", table="members", old="fullname", new="display_name", type=sa.String(100))
+NICK = Rename(id="m-nick", table="members", old="nick", new="alias", type=sa.String(50))
+ROUNDS = int(os.environ.get("BASCULE_ROUNDS", "1"))
+TRIGGERS = (
+    "SELECT trigger_name, event_object_table, event_manipulation, action_order, action_statement "
+    "FROM information_schema.triggers WHERE trigger_schema = database() ORDER BY trigger_name"
+)
+
+
+class Killed(BaseException):
+    """What stands for the end of the process."""
+
+
+@pytest.fixture
+def members(mariadb_db):
+    """Two thousand rows of owner 0, one of them with the key 0, and the next number far beyond the last."""
+    write(mariadb_db, TABLE)
+    write(
+        mariadb_db,
+        "INSERT INTO members (owner, fullname, nick, email) "
+        "SELECT 0, concat('Näme', seq), 'nick', concat(seq, '@example.org') FROM seq_1_to_2000",
+    )
+    write(mariadb_db, "SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO'")
+    write(mariadb_db, "UPDATE members SET id = 0, seen = '2021-03-04' WHERE id = 7")
+    write(mariadb_db, "INSERT INTO members (id, owner, fullname) VALUES (5000, 0, 'gone')")
+    write(mariadb_db, "DELETE FROM members WHERE id = 5000")
+    return mariadb_db
+
+
+def schema(db, *changes, options=COPIES):
+    return make_engine(db, changes or (NAME,), options=options)
+
+
+def asked(db, sql):
+    with db.begin() as connection:
+        return connection.exec_driver_sql(sql).all()
+
+
+def renames(db, engine):
+    return [
+        entry for entry in engine.history() if entry.statement.startswith("RENAME TABLE members") and entry.finished
+    ]
+
+
+def left_over(db):
+    """Return what of a copy is still there."""
+    tables = [name for (name,) in asked(db, "SHOW TABLES") if name.startswith(("bsc_", "zzz_"))]
+    triggers = [name for name, *_ in asked(db, TRIGGERS) if not name.startswith("bsc_")]
+    return tables + triggers
+
+
+def all_filled(db):
+    return asked(db, "SELECT count(*) FROM members WHERE NOT (BINARY fullname <=> BINARY display_name)") == [(0,)]
+
+
+def test_the_table_is_the_same_but_for_the_new_column(members):
+    engine = schema(members)
+    engine.expand()
+    definition = asked(members, "SHOW CREATE TABLE members"), asked(members, TRIGGERS)
+    rows = asked(members, "SELECT id, owner, fullname, email, visits, shout, seen FROM members ORDER BY id")
+    assert phases(engine.migrate()) == {"m-name": "synced"}
+    assert renames(members, engine)
+    assert (asked(members, "SHOW CREATE TABLE members"), asked(members, TRIGGERS)) == definition
+    assert asked(members, "SELECT id, owner, fullname, email, visits, shout, seen FROM members ORDER BY id") == rows
+    assert all_filled(members)
+    assert left_over(members) == []
+    write(members, "INSERT INTO members (owner, fullname) VALUES (0, 'next')")
+    assert asked(members, "SELECT id, display_name FROM members WHERE fullname = 'next'") == [(5001, "next")]
+
+
+def test_writers_lose_nothing_and_are_never_refused(members):
+    before = rows_of(members)
+    engine = schema(members, NAME)
+    engine.expand()
+    url = members.url.render_as_string(hide_password=False)
+    with Writers(url, count=3, new_column="display_name") as writers:
+        for _ in range(ROUNDS):  # each time a copy and a swap
+            write(members, "UPDATE bascule_change SET phase = 'expanded', `cursor` = NULL")
+            assert set(phases(engine.migrate()).values()) == {"synced"}
+    assert writers.errors == []
+    assert len(renames(members, engine)) == ROUNDS
+    assert rows_of(members) == before | writers.accepted
+    assert all_filled(members)
+    assert left_over(members) == []
+
+
+def test_a_stopped_copy_goes_on_where_it_was(members):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    done = told[-1].done
+    write(members, "UPDATE members SET fullname = 'Other' WHERE id = 1")
+    write(members, "DELETE FROM members WHERE id = 2")
+    told.clear()
+    engine.migrate(told.append)
+    assert told[0].done > done > 0
+    assert renames(members, engine)
+    assert asked(members, "SELECT display_name FROM members WHERE id IN (1, 2)") == [("Other",)]
+    assert all_filled(members)
+
+
+def test_rolling_back_takes_a_half_made_copy_away(members):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    assert left_over(members)
+    engine.rollback()
+    assert left_over(members) == []
+    assert asked(members, TRIGGERS) == []
+    assert "display_name" not in asked(members, "SHOW CREATE TABLE members")[0][1]
+    engine.expand()
+    assert phases(engine.migrate()) == {"m-name": "synced"}
+    assert all_filled(members)
+
+
+def test_whoever_comes_next_ends_a_swap_that_was_not_ended(members, monkeypatch):
+    engine = schema(members)
+    engine.expand()
+    triggers = [(*row[:3], row[4]) for row in asked(members, TRIGGERS)]
+
+    def die(_lease):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copy, "settle", die)
+        with pytest.raises(Killed):
+            engine.migrate()
+    assert left_over(members)
+    write(members, "INSERT INTO members (id, owner, fullname) VALUES (9000, 0, 'meanwhile')")
+    schema(members, NICK).expand()  # of another change
+    assert left_over(members) == []
+    assert [(*row[:3], row[4]) for row in asked(members, TRIGGERS) if "m_name" in row[0]] == triggers
+    assert phases(engine.migrate())["m-name"] == "synced"
+    assert len(renames(members, engine)) == 1  # it was not done twice
+    assert asked(members, "SELECT display_name FROM members WHERE id = 9000") == [("meanwhile",)]
+    assert all_filled(members)
+
+
+def test_a_table_that_was_altered_meanwhile_is_filled_in_place(members):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    write(members, "ALTER TABLE members ADD COLUMN later int NOT NULL DEFAULT 5, ALGORITHM=INSTANT")
+    assert phases(engine.migrate()) == {"m-name": "synced"}
+    assert not renames(members, engine)
+    assert asked(members, "SELECT DISTINCT later FROM members") == [(5,)]
+    assert all_filled(members)
+    assert left_over(members) == []
+
+
+def test_a_swap_does_not_happen_without_the_trigger_that_logs(members, monkeypatch):
+    engine = schema(members)
+    engine.expand()
+    real = swap._try
+
+    def without(lease, filling, note):
+        write(members, f"DROP TRIGGER {filling.names.capture('update')}")
+        return real(lease, filling, note)
+
+    monkeypatch.setattr(swap, "_try", without)
+    assert phases(engine.migrate()) == {"m-name": "synced"}
+    assert not renames(members, engine)
+    assert all_filled(members)
+
+
+def test_a_rename_that_outlives_its_engine_does_nothing(members, monkeypatch):
+    """The connection that holds the tables dies before the copy is up to date, while the RENAME stands in the queue."""
+    engine = schema(members)
+    engine.expand()
+
+    def dies(self, other):
+        assert real(self, other)
+        write(members, f"KILL {other.scalar(sa.text('SELECT connection_id()'))}")
+        return True
+
+    real = swap._Rename.is_queued
+    with monkeypatch.context() as patch:
+        patch.setattr(swap._Rename, "is_queued", dies)
+        with pytest.raises(SchemaError):
+            schema(members, options=replace(COPIES, retry=replace(QUICK.retry, within_s=0.5))).migrate()
+    assert not renames(members, engine)
+    write(members, "UPDATE members SET fullname = 'Other' WHERE id = 1")
+    engine.migrate()
+    assert len(renames(members, engine)) == 1
+    assert all_filled(members)
+    assert left_over(members) == []
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "CREATE TABLE child (id int PRIMARY KEY, member int, FOREIGN KEY (member) REFERENCES members (id))",
+        "CREATE TRIGGER of_the_service AFTER DELETE ON members FOR EACH ROW SET @gone = OLD.id",
+        "ALTER TABLE members DROP KEY uq_email; ALTER TABLE members PARTITION BY HASH (id) PARTITIONS 2",
+    ],
+)
+def test_what_cannot_be_copied_is_filled_in_place(members, why):
+    for statement in why.split("; "):
+        write(members, statement)
+    engine = schema(members)
+    engine.expand()
+    assert phases(engine.migrate()) == {"m-name": "synced"}
+    assert not renames(members, engine)
+    assert all_filled(members)
+
+
+def test_small_tables_are_filled_in_place(members):
+    engine = schema(members, options=replace(COPIES, copies_from=100_000))
+    engine.expand()
+    engine.migrate()
+    assert not renames(members, engine)
+    assert all_filled(members)
+
+
+def test_an_account_that_may_not_lock_tables_fills_in_place(members):
+    name = members.url.database
+    write(members, "CREATE USER 'modest'@'%' IDENTIFIED BY 'modest'")
+    try:
+        rights = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, TRIGGER, REFERENCES"
+        write(members, f"GRANT {rights} ON `{name}`.* TO 'modest'@'%'")
+        modest = sa.create_engine(members.url.set(username="modest", password="modest"))
+        engine = schema(modest)
+        engine.expand()
+        assert phases(engine.migrate()) == {"m-name": "synced"}
+        assert not renames(members, engine)
+        assert left_over(members) == []
+        modest.dispose()
+    finally:
+        write(members, "DROP USER 'modest'@'%'")
+    assert all_filled(members)
