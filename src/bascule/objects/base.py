@@ -6,7 +6,6 @@ The wire is the one of oslo.versionedobjects: an envelope with name, namespace, 
 import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from json.scanner import make_scanner
 from typing import Any, ClassVar, Self, dataclass_transform
 
 from bascule.objects.careful import place_of
@@ -14,12 +13,11 @@ from bascule.objects.change import Change
 from bascule.objects.declare import annotated_names, own_fields
 from bascule.objects.fields import Field, field
 from bascule.objects.generated import Generated
+from bascule.objects.marked import scan
 from bascule.objects.spec import IncompatibleObject, Spec
 from bascule.release import Release, Train
 
 __all__ = ["Object"]
-
-_scan = make_scanner(json.JSONDecoder())  # type: ignore[arg-type]  # the stubs want a scanner for its options
 
 
 class ObjectType(type):
@@ -177,9 +175,11 @@ class Object(metaclass=ObjectType):
 
         Raises IncompatibleObject for text that is no JSON, too.
         """
+        if loads is json.loads and type(text) is str and (made := cls._generated.read_json(text)) is not None:
+            quickly: Self = made
+            return quickly
         try:
-            # What json.loads is made of, without its search for blanks around the text and for an encoding.
-            primitive, end = _scan(text, 0) if loads is json.loads and type(text) is str else (None, -1)
+            primitive, end = scan(text, 0) if loads is json.loads and type(text) is str else (None, -1)
             if end != len(text):
                 primitive = loads(text)
         except (ValueError, StopIteration, RecursionError):

@@ -11,9 +11,13 @@ __all__ = ["Code"]
 
 
 class Code:
-    """One piece of generated code: the values that it names, and its fresh variables."""
+    """One piece of generated code: the values that it names, and its fresh variables.
 
-    def __init__(self) -> None:
+    `marked` says that it reads envelopes with marks for heads; see `marked.py`.
+    """
+
+    def __init__(self, *, marked: bool = False) -> None:
+        self.marked = marked
         self.names: dict[str, Any] = {}  # Any: whatever the code calls or compares with
         self._by_id: dict[int, str] = {}
         self._fresh = 0

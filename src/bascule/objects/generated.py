@@ -10,38 +10,26 @@ raises or returns the same as the generated code would; so the checks of both ar
 """
 
 import functools
-import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from json.encoder import encode_basestring_ascii as json_text
 from types import NoneType
 from typing import Any
 
+from bascule.objects.bypin import ByPin
 from bascule.objects.careful import fill_carefully, place_of, read_carefully, write_carefully
 from bascule.objects.code import Code
 from bascule.objects.fields import Field
+from bascule.objects.jsontext import JSON, json_lines
+from bascule.objects.marked import Marked
 from bascule.objects.spec import ObjectTooNew, Spec
 from bascule.release import Release
 
 __all__ = ["Generated"]
 
-_JSON = json.JSONEncoder(separators=(",", ":"))
 _NOTHING: frozenset[str] = frozenset()
 _SHARED_DEFAULTS = (str, int, float, bool, NoneType, datetime)
 
 Function = Callable[..., Any]  # Any: objects, rows and plain JSON values
-
-
-class ByPin(dict[Release | None, Function]):
-    """Writers by the pin; made when first asked for."""
-
-    def __init__(self, make: Callable[[Release | None], Function]) -> None:
-        super().__init__()
-        self._make = make
-
-    def __missing__(self, pin: Release | None) -> Function:
-        self[pin] = made = self._make(pin)
-        return made
 
 
 class Generated:
@@ -52,6 +40,7 @@ class Generated:
         self.writers = ByPin(self._make_writer)
         self.json_writers = ByPin(self._make_json_writer)
         self._readers: dict[str, Function] = {}
+        self.marked = Marked(cls, spec, self._default_code, self._no_names)
 
     @functools.cached_property
     def read(self) -> Function:
@@ -66,6 +55,32 @@ class Generated:
         guarded = _guarded([*lines, "made.append(o)", "continue"], f"made.append({code.bind(self._read_carefully)}(p))")
         loop = ["made = []", "for p in all:", *(f"    {line}" for line in guarded)]
         return code.function("read_all", "all", [*loop, "return made"])
+
+    @functools.cached_property
+    def read_json(self) -> Function:
+        """Read a text as `to_json` writes it at the newest version; return None for any other."""
+        return self.marked.make_read_json(self.read_marked, (each.generated.marked for each in self._reached()))
+
+    @functools.cached_property
+    def read_marked(self) -> Function:
+        """Read an envelope with a mark for its head."""
+        return self.marked.make_read()
+
+    @functools.cached_property
+    def read_all_marked(self) -> Function:
+        """Read a list of such envelopes."""
+        return self.marked.make_read_all()
+
+    def _reached(self) -> list[Any]:
+        """Return the classes of the objects that may be in an object, nearest first."""
+        found: list[Any] = []
+        waiting = [self.spec]
+        for spec in waiting:
+            for cls in (cls for each in spec.attributes for cls in each.kind.classes()):
+                if cls not in found:
+                    found.append(cls)
+                    waiting.append(cls.generated.spec)
+        return found
 
     @functools.cached_property
     def fill(self) -> Function:
@@ -183,23 +198,12 @@ class Generated:
     def _make_json_writer(self, pin: Release | None) -> Function:
         if (refuser := self._refuser(pin)) is not None:
             return refuser
-        spec, keys, code = self.spec, self.spec.keys, Code()
+        spec, code = self.spec, Code()
         if spec.changes_after(pin):
-            return lambda source: _JSON.encode(write_carefully(spec, source, pin))
+            return lambda source: JSON.encode(write_carefully(spec, source, pin))
         present = spec.fields_at(pin)
-        head = {keys.name: spec.name, keys.namespace: spec.namespace, keys.version: spec.version_at(pin)}
-        pairs = ",".join(f"{json_text(each.name)}:\0{number}\0" for number, each in enumerate(present))
-        template = f"{_JSON.encode(head)[:-1]},{json_text(keys.data)}:{{{pairs}}}"
-        literal, changes = _f_string(template, len(present)), f",{json_text(keys.changes)}:"
-        lines = [
-            "changed = o._changed",
-            *self._changes_inside(code, present),
-            *(f"t{at} = {each.kind.json_part_code(code, f'o.{each.slot}', pin)}" for at, each in enumerate(present)),
-            "if changed:",
-            *(f"    {line}" for line in self._names(code, present)),
-            f"    if names: return {literal} + {changes!r} + {code.bind(_json_names)}(names) + '}}'",
-            f"return {literal} + '}}'",
-        ]
+        inside, names = self._changes_inside(code, present), self._names(code, present)
+        lines = json_lines(code, spec, pin, changes_inside=inside, names=names)
         return code.function("write_json", "o", lines)
 
     def _refuser(self, pin: Release | None) -> Function | None:
@@ -242,15 +246,3 @@ def _guarded(lines: Iterable[str], careful: str) -> list[str]:
         "    pass",
         careful,
     ]
-
-
-def _f_string(template: str, count: int) -> str:
-    """Return the literal that puts variables t0, t1, ... where the template has their numbers between NULs."""
-    escaped = template.replace("{", "{{").replace("}", "}}")
-    for number in range(count):
-        escaped = escaped.replace(f"\0{number}\0", f"{{t{number}}}")
-    return f"f{escaped!r}"
-
-
-def _json_names(names: list[str]) -> str:
-    return '["' + '","'.join(names) + '"]'  # identifiers; those beyond ASCII travel as they are

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 from bascule.objects.base import Object
 from bascule.objects.indirection.remote import Remote
-from bascule.objects.indirection.tree import classes_in
 from bascule.objects.kinds import Kind, kind_of
 from bascule.release import Release
 
@@ -30,7 +29,7 @@ class Signature:
         self.arguments: dict[str, Kind] = {name: kind_of(hints[name]) for name in names}
         returns = hints.get("return", type(None))
         self.result: Kind | None = None if returns is type(None) else kind_of(returns)
-        self.classes: tuple[type[Object], ...] = (cls, *(classes_in(self.result) if self.result else ()))
+        self.classes: tuple[type[Object], ...] = (cls, *(self.result.classes() if self.result else ()))
 
     def to_wire(self, arguments: tuple[Any, ...], named: Mapping[str, Any], pin: Release | None) -> dict[str, Any]:
         """Return the arguments by name as they travel. Raises TypeError for what does not fit the signature."""

@@ -1,16 +1,12 @@
 """Which objects may be in an object, and the release at which somebody with certain versions can read all of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from bascule.objects.base import Object
-from bascule.objects.kinds import Kind
-from bascule.objects.kinds.containers import Around
-from bascule.objects.kinds.nested import Nested, OneOf
 from bascule.objects.spec import IncompatibleObject
 from bascule.release import Release
 
-__all__ = ["BEFORE_ALL", "classes_in", "reachable", "release_for", "versions_of"]
+__all__ = ["BEFORE_ALL", "reachable", "release_for", "versions_of"]
 
 BEFORE_ALL = Release((0,))
 """Older than every release of a train."""
@@ -30,7 +26,7 @@ def reachable(classes: Iterable[type[Object]], release: Release | None) -> tuple
         if cls not in found:
             found[cls] = None
             spec = cls.generated.spec
-            waiting += [inner for each in spec.fields_at(release) for inner in classes_in(each.kind)]
+            waiting += [inner for each in spec.fields_at(release) for inner in each.kind.classes()]
     return tuple(found)
 
 
@@ -60,15 +56,3 @@ def _numbers(version: str) -> tuple[int, int]:
     """Return major and minor; what comes after them does not count."""
     major, minor, *_ = (*version.split("."), "0")
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else (-1, -1)
-
-
-def classes_in(kind: Kind) -> Iterator[type[Object]]:
-    """Yield the classes of objects that a kind may hold."""
-    if isinstance(kind, Around):
-        yield from classes_in(kind.inner)
-    elif isinstance(kind, OneOf):
-        for each in kind.each:
-            yield from classes_in(each)
-    elif isinstance(kind, Nested):
-        cls: Any = kind.cls  # a kind knows of the class only what it needs
-        yield cls

@@ -2,5 +2,6 @@
 
 from bascule.objects.kinds.annotation import kind_of
 from bascule.objects.kinds.kind import Kind
+from bascule.objects.kinds.nested import Nestable
 
-__all__ = ["Kind", "kind_of"]
+__all__ = ["Kind", "Nestable", "kind_of"]

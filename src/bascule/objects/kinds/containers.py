@@ -26,6 +26,9 @@ class Around(Kind):
     def releases(self) -> tuple[Release, ...]:
         return self.inner.releases()
 
+    def classes(self) -> tuple[Any, ...]:
+        return self.inner.classes()
+
     def collects(self) -> bool:
         return True
 

@@ -56,6 +56,10 @@ class Kind:
     def forget_changes(self, value: Any) -> None:
         """Take the objects in the value for unchanged."""
 
+    def classes(self) -> tuple[Any, ...]:  # Any: classes of objects, which this layer does not name
+        """Return the classes of objects that the value may hold."""
+        return ()
+
     def releases(self) -> tuple[Release, ...]:
         """Return the releases that changed what the kind may hold."""
         return ()

@@ -28,6 +28,14 @@ class Functions(Protocol):
         """Read a list of envelopes."""
 
     @property
+    def read_marked(self) -> Any:
+        """Read an envelope with a mark for its head."""
+
+    @property
+    def read_all_marked(self) -> Any:
+        """Read a list of such envelopes."""
+
+    @property
     def holds_objects(self) -> bool:
         """Whether a change may be in an object inside."""
 
@@ -76,11 +84,16 @@ class Nested(Kind):
     def check_code(self, code: Code, value: str, place: Place) -> str:
         return f"{value} if type({value}) is {code.bind(self.cls)} else {Kind.check_code(self, code, value, place)}"
 
+    def classes(self) -> tuple[Any, ...]:
+        return (self.cls,)
+
     def read_code(self, code: Code, value: str, place: Place) -> str:  # noqa: ARG002  # as in every kind
-        return f"{code.bind(self.cls.generated.read)}({value})"
+        functions = self.cls.generated
+        return f"{code.bind(functions.read_marked if code.marked else functions.read)}({value})"
 
     def read_all_code(self, code: Code, values: str, place: Place) -> str:  # noqa: ARG002  # as in every kind
-        return f"{code.bind(self.cls.generated.read_all)}({values})"
+        functions = self.cls.generated
+        return f"{code.bind(functions.read_all_marked if code.marked else functions.read_all)}({values})"
 
     def write_code(self, code: Code, value: str, pin: Release | None) -> str:
         return f"{code.bind(self.cls.generated.writers[pin])}({value})"
@@ -116,6 +129,9 @@ class OneOf(Kind):
             if each.text in names:
                 return each.from_wire(data)
         raise ValueError(f"must be {self.text}, and this {type(data).__name__} is not")
+
+    def classes(self) -> tuple[Any, ...]:
+        return tuple(each.cls for each in self.each)
 
     def has_changes(self, value: Any) -> bool:
         return bool(value.changed())

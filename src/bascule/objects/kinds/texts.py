@@ -100,14 +100,14 @@ def _moment_on_the_wire(value: datetime, two: tuple[str, ...] = _TWO) -> str:
 class Address(Kind):
     """An address or network of `ipaddress`, of one or both versions."""
 
-    classes: tuple[type, ...]
+    forms: tuple[type, ...]
 
     @property
     def text(self) -> str:  # type: ignore[override]  # derived
-        return "|".join(each.__name__ for each in self.classes)
+        return "|".join(each.__name__ for each in self.forms)
 
     def checked(self, value: Any) -> Any:
-        if type(value) in self.classes:  # an interface is an address to Python, and not to who reads it
+        if type(value) in self.forms:  # an interface is an address to Python, and not to who reads it
             return value
         raise ValueError(f"must be {self.text}, not {type(value).__name__}")
 
@@ -116,7 +116,7 @@ class Address(Kind):
 
     def from_wire(self, data: Any) -> Any:
         if isinstance(data, str):
-            for each in self.classes:
+            for each in self.forms:
                 try:
                     return each(data)
                 except ValueError:
