@@ -35,7 +35,14 @@ from bascule.schema.databases import database_of
 
 ROWS = [(f"key-{number:02}", f"First{number} Last é{number}", f"nick {number}") for number in range(9)]
 # Batches of three rows, however fast the machine is just now: a phase has as many statements each time.
-STEADY = Options(lease_s=5.0, lease_wait_s=0.0, retry=Retry(within_s=20.0), pace=Pace(0.0, 3, 1.0, 3), watch_s=0.0)
+STEADY = Options(
+    lease_s=5.0,
+    lease_wait_s=0.0,
+    retry=Retry(within_s=20.0),
+    pace=Pace(0.0, 3, 1.0, 3),
+    watch_s=0.0,
+    copies_from=0 if os.environ.get("BASCULE_TEST_COPIES") else None,
+)
 UP_TO_SYNCED = ("expand", "migrate")
 BEFORE = {
     "expand": (),

@@ -15,11 +15,11 @@ PHASES = ("expand", "migrate", "fence", "contract", "purge", "rollback", "restor
 KILLS = int(os.environ.get("BASCULE_TEST_KILLS", "2"))
 
 
-def run_killed(url, phase):
+def run_killed(url, phase, **environment):
     """Kill the phase again and again; return {"statements": ..., "kills": ..., "different": [...]}."""
     done = subprocess.run(
         [sys.executable, str(TESTS / "support" / "killed_phase.py"), url, phase],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "BASCULE_TEST_KILLS": str(KILLS)},
+        env={**os.environ, "PYTHONPATH": str(TESTS), "BASCULE_TEST_KILLS": str(KILLS), **environment},
         capture_output=True,
         text=True,
         timeout=300 if KILLS else 7_200,

@@ -229,6 +229,12 @@ def test_a_phase_killed_and_run_again_ends_as_if_never_killed(request, server, p
     assert result["different"] == []
 
 
+def test_a_copy_killed_and_made_again_ends_as_if_never_killed(mariadb_url):
+    result = run_killed(mariadb_url, "migrate", BASCULE_TEST_COPIES="1", BASCULE_TEST_KILL_CHANGES="2")
+    assert result["kills"] >= (KILLS or result["statements"]) - 2
+    assert result["different"] == []
+
+
 class Writer(threading.Thread):
     """Writes its own rows in one release's shape until told to stop, and remembers the last value of each."""
 
