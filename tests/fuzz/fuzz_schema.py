@@ -148,10 +148,10 @@ def _find_faults(database, url, arguments):
             began = time.monotonic()
             with World(url, fault=name) as world:
                 found = search(world, arguments.seed, plays=_FAULT_WITHIN)
-            missed |= found is None
-            why = (
-                "MISSED" if found is None else f"found by history {found.after + 1}: {found.why.splitlines()[0][:100]}"
-            )
+            why = f"found by history {found.after + 1}: {found.why.splitlines()[0][:100]}" if found else "MISSED"
+            if "crashed" in why:  # a fault that does not fit the engine any more is none
+                why = f"MISSED, {why}"
+            missed |= why.startswith("MISSED")
             print(f"{database}, {time.monotonic() - began:.0f} s, {name}: {why}", flush=True)
     return missed
 

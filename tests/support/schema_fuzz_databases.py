@@ -4,10 +4,20 @@ import re
 import sqlite3
 from dataclasses import dataclass
 
-__all__ = ["Address", "Connection", "address_of", "catalog", "connect", "create_people", "phases", "rows"]
+__all__ = ["Address", "Connection", "address_of", "catalog", "connect", "create_people", "fences", "phases", "rows"]
 
 _STATE_TABLES = ("bascule_change", "bascule_schema_journal", "bascule_tripwire")
 _INTEGER = {"age"}
+_NICK = {
+    "sqlite": {"plain": "varchar(100)", "blind": "varchar(100) COLLATE NOCASE", "citext": "text COLLATE NOCASE"},
+    "postgresql": {"plain": "varchar(100)", "blind": "varchar(100) COLLATE ci", "citext": "citext"},
+    # The database's own collation is blind already, to blanks at the end too; the last one is to accents.
+    "mariadb": {
+        "plain": "varchar(100) COLLATE utf8mb4_bin",
+        "blind": "varchar(100)",
+        "citext": "varchar(100) COLLATE utf8mb4_unicode_520_ci",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +42,8 @@ def address_of(url):
     return Address("mariadb", url, {**arguments, "database": parts.database, "charset": "utf8mb4"})
 
 
-def connect(address):
-    """Open a connection that commits by itself unless told BEGIN."""
+def connect(address, *, prepares=True):
+    """Open a connection that commits by itself unless told BEGIN, and prepares what it says often, as writers do."""
     if address.kind == "sqlite":
         driver = sqlite3.connect(**address.arguments, isolation_level=None, timeout=5)
         driver.execute("PRAGMA journal_mode = WAL")
@@ -41,7 +51,7 @@ def connect(address):
     elif address.kind == "postgresql":
         import psycopg
 
-        driver = psycopg.connect(**address.arguments, autocommit=True)
+        driver = psycopg.connect(**address.arguments, autocommit=True, prepare_threshold=5 if prepares else None)
     else:
         import pymysql
 
@@ -79,7 +89,7 @@ class Connection:
             self.run(f"SET SESSION lock_wait_timeout = {int(seconds)}, innodb_lock_wait_timeout = {int(seconds)}")
 
     def trouble(self, error):
-        """Say what an error means: `lock`, `duplicate`, `null`; raise it again when it is none of the driver's."""
+        """Say what an error means: `lock`, `duplicate`, `null`, `refused`, or what it says itself."""
         attribute = {"sqlite": "sqlite_errorcode", "postgresql": "sqlstate"}.get(self.kind)
         code = getattr(error, attribute, 0) if attribute else error.args[0]
         if code in ("55P03", "40P01", "40001", 1205, 1213, 1020) or (self.kind == "sqlite" and code & 0xFF in (5, 6)):
@@ -88,10 +98,12 @@ class Connection:
             return "duplicate"
         if code in ("23502", 1048, 1364, sqlite3.SQLITE_CONSTRAINT_NOTNULL):
             return "null"
+        if "which is fenced off" in str(error):
+            return "refused"
         return f"{type(error).__name__} {error}"
 
 
-def create_people(connection, *, strict, indexed):
+def create_people(connection, *, strict, indexed, nick):
     """Make the old release's table anew, and forget every change; `strict` forbids NULL in one column."""
     connection.run("DROP TABLE IF EXISTS people")
     if connection.kind == "postgresql":
@@ -100,13 +112,12 @@ def create_people(connection, *, strict, indexed):
             "WHERE proname LIKE 'bsc%' UNION ALL SELECT 'SEQUENCE ' || sequencename FROM pg_sequences "
             "WHERE sequencename LIKE 'bsc%' LOOP EXECUTE 'DROP ' || x; END LOOP; END $$"
         )
-    nick = "varchar(100)"
-    if connection.kind == "sqlite":
-        nick += " COLLATE NOCASE"
-    if strict:
-        nick += " NOT NULL"
+        connection.run("CREATE EXTENSION IF NOT EXISTS citext")
+        ci = "provider = icu, locale = 'und-u-ks-level2', deterministic = false"
+        connection.run(f"CREATE COLLATION IF NOT EXISTS ci ({ci})")
+    kind = _NICK[connection.kind][nick] + (" NOT NULL" if strict else "")
     connection.run(
-        f"CREATE TABLE people (id varchar(36) PRIMARY KEY, fullname varchar(100), nick {nick}, zip varchar(100), "
+        f"CREATE TABLE people (id varchar(36) PRIMARY KEY, fullname varchar(100), nick {kind}, zip varchar(100), "
         "city varchar(100), age integer)"
     )
     if indexed:
@@ -134,6 +145,11 @@ def state_tables(connection):
 def phases(connection):
     """Return the phase of each change that the database remembers."""
     return dict(connection.read("SELECT id, phase FROM bascule_change"))
+
+
+def fences(connection):
+    """Return what the fence of each change does to old writers, where there is one: `count` or `refuse`."""
+    return dict(connection.read("SELECT id, fence FROM bascule_change"))
 
 
 def columns(connection):

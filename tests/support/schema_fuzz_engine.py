@@ -133,6 +133,7 @@ def _run(db, order, pipe):
             "should_stop": lambda: run.batches is not None and next(batches) >= run.batches,
         },
         "rollback": {"accept_loss": run.accept_loss},
+        "fence": {"mode": "refuse" if run.refuse else "count"},
         "restore": {"keep_synced": True},
     }
     verb = "rollback" if run.verb == "restore" else run.verb

@@ -74,16 +74,17 @@ def _():
     rule.Rule.filled = lambda self, row="NEW.": self.columns(self.split.new, row)
 
 
-@_fault("case and blanks do not count", "sqlite", "mariadb")
+@_fault("case and blanks do not count")
 def _():
-    SQLite.differs = lambda self, left, right: f"{left} IS NOT {right}"
-    MariaDB.differs = lambda self, left, right: f"NOT ({left} <=> {right})"
+    SQLite.differs = lambda self, left, right, kind=None: f"{left} IS NOT {right}"
+    PostgreSQL.differs = lambda self, left, right, kind=None: f"{left} IS DISTINCT FROM {right}"
+    MariaDB.differs = lambda self, left, right, kind=None: f"NOT ({left} <=> {right})"
 
 
 @_fault("NULL does not count")
 def _():
     for database in (SQLite, PostgreSQL, MariaDB):
-        database.differs = lambda self, left, right: f"{left} <> {right}"
+        database.differs = lambda self, left, right, kind=None: f"{left} <> {right}"
 
 
 @_fault("an update trigger watches one column of two", "sqlite", "postgresql")

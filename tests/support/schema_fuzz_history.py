@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from hypothesis import strategies as st
 
 __all__ = [
+    "NICKS",
     "WORKERS",
     "Begin",
     "Burst",
@@ -30,6 +31,7 @@ __all__ = [
 WORKERS = 4  # even ones are of the old release, odd ones of the new, where both may run
 OWN_KEYS, SHARED_KEYS, FRESH_KEYS = ("k0", "k1", "k2", "k3"), ("s0", "s1"), ("n0", "n1")
 KEYS = (*OWN_KEYS, *SHARED_KEYS, *FRESH_KEYS)
+NICKS = ("plain", "blind", "citext")  # how the old release's nick compares; the last two take 'a' for 'A'
 CHANGES = (("names",), ("names", "alias"), ("alias",), ("place",), ("alias", "place"))
 VALUES = (
     "Ada King", None, "", " ", "a", "A", "a ", " a", "ada king", "Ada  King", "Ada Maria King", "é", "e", "É a",
@@ -75,7 +77,8 @@ class End:
 class Run:
     """An engine runs a phase. `kill_at`: SIGKILL before its n-th statement or commit. `batches`: asked to stop then.
 
-    `alive`: whether the gate hears of processes that forbid the phase; `later` only when it looks again.
+    `alive`: whether the gate hears of processes that forbid the phase; `later` only when it looks again. `refuse`: a
+    fence refuses the old release's writes instead of counting them.
     """
 
     verb: str
@@ -84,6 +87,7 @@ class Run:
     prefer: str | None = None
     alive: str = "no"
     accept_loss: bool = False
+    refuse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,7 @@ class History:
     actions: tuple[object, ...]
     ending: str
     gate: str  # what the gate first hears at the end, as `Run.alive`
+    nick: str = "blind"
 
 
 def _puts(keys):
@@ -142,6 +147,7 @@ def _runs():
         st.builds(Run, st.just("rollback"), kill, alive=alive, accept_loss=st.booleans()),
         st.builds(Run, st.just("contract"), kill, alive=alive),
         st.builds(Run, st.just("contract")),
+        st.builds(Run, st.just("fence"), kill, alive=alive, refuse=st.booleans()),
         st.builds(Run, st.sampled_from(["fence", "restore", "purge", "restore"]), kill),
         st.builds(Run, st.just("verify")),
     )
@@ -158,7 +164,12 @@ def _bursts():
     kill = st.one_of(st.none(), st.sampled_from(range(5, 111)))
     run = st.one_of(
         st.builds(Run, st.just("migrate"), kill),
-        st.builds(Run, st.sampled_from(["migrate", "expand", "rollback", "contract", "restore", "fence"]), kill),
+        st.builds(
+            Run,
+            st.sampled_from(["migrate", "expand", "rollback", "contract", "restore", "fence"]),
+            kill,
+            refuse=st.booleans(),
+        ),
         st.none(),
     )
     lanes = st.tuples(*map(lane, range(WORKERS)))
@@ -197,8 +208,9 @@ def histories(*, at_least=5, at_most=14, quick=False):
         st.booleans(),
         st.tuples(*[st.sampled_from(VALUES)] * 4),
         st.builds(tuple.__add__, expanded, actions),
-        st.sampled_from(endings if quick else [*endings, "purge", "contract and rollback"]),
+        st.sampled_from(endings if quick else [*endings, "fence", "purge", "contract and rollback"]),
         st.sampled_from(["no"] if quick else ["no", "no", "yes", "later"]),
+        st.sampled_from(NICKS),
     )
 
 

@@ -98,7 +98,7 @@ def main(descriptor):
     """Be a writer: run what comes over the socket until it is closed."""
     pipe = Pipe(descriptor)
     (address,) = pipe.recv()
-    writer = _Writer(connect(address))
+    writer = _Writer(address)
     while True:
         try:
             verb, *arguments = pipe.recv()
@@ -108,11 +108,15 @@ def main(descriptor):
 
 
 class _Writer:
-    def __init__(self, connection):
-        self.connection = connection
+    def __init__(self, address):
+        self.address, self.connection = address, connect(address)
 
     def be_patient(self, seconds):
         self.connection.be_patient(seconds)
+
+    def reconnect(self):
+        self.connection.driver.close()
+        self.connection = connect(self.address)
 
     def one(self, statement):
         """Run one statement, or a word; on trouble, roll back whatever is open."""

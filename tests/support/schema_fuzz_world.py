@@ -8,6 +8,7 @@ I2   a writer reads back what it wrote, in its transaction; afterwards the row i
 I3   a row's columns that a partial write left out are what they were (the same comparison);
 I4   a backfill alters no old column, and nothing at all where both sides agree, killed and resumed or not;
 I6   no statement of a release that may run fails, but for locks and keys that are taken: during every phase too;
+     behind a fence that refuses, the old release's writes fail, and only they;
 I7   rollback gives back the catalog's table exactly as before expand, and every value that the old release had;
 I8   a run is refused exactly when it must be: gates, phases, triggers dropped, stale rows; then nothing has changed;
 I11  of two engines, no batch is walked twice, and one that lost its lease is told so and writes no more;
@@ -43,7 +44,8 @@ class World:
     def __init__(self, url, *, fault=None):
         self.address, self.fault = databases.address_of(url), fault
         self.counts, self.trace = Counter(), []
-        self._stack, self._catalogs, self._patience, self._stalled = ExitStack(), {}, None, False
+        self._stack, self._catalogs = ExitStack(), {}
+        self._patience, self._stalled, self._nick = None, False, None
 
     def __enter__(self):
         self._start()
@@ -78,24 +80,29 @@ class World:
             writer.ask("one", "ROLLBACK")
 
     def _start(self):
-        self.judge = databases.connect(self.address)
+        self.judge = databases.connect(self.address, prepares=False)
         self._stack.callback(self.judge.driver.close)
         self.judge.be_patient(30)
         processes = started(self.address, writers=WORKERS, engines=2, fault=self.fault)
         self.writers, self.engines = self._stack.enter_context(processes)
-        self._patience, self._stalled = None, False
-        databases.create_people(self.judge, strict=False, indexed=False)
+        self._patience, self._stalled, self._nick = None, False, None
+        databases.create_people(self.judge, strict=False, indexed=False, nick="plain")
         told = self.engines[0].ask(Order(Run("expand"), (), 20.0))  # the state tables, once
         assert told.name == "ok", told
 
     def _reset(self, history):
         self.history, self.trace = history, []
         self.strict = history.strict and "alias" in history.changes  # else nobody would write that column
-        databases.create_people(self.judge, strict=self.strict, indexed=history.indexed)
+        if history.nick != self._nick:  # what PostgreSQL prepared for a column of one type does not work for another
+            self._nick, self._patience = history.nick, None
+            for writer in self.writers:
+                writer.ask("reconnect")
+        databases.create_people(self.judge, strict=self.strict, indexed=history.indexed, nick=history.nick)
         self.twins = [TWINS[name] for name in history.changes]
         self.open, self.dropped, self.sabotaged, self.age = {}, set(), False, itertools.count(1)
         self.tripped, self.frozen = ["" for _ in self.twins], {}
-        kind = (self.strict, history.indexed)
+        self.fences, self.half_fenced = {}, False
+        kind = (self.strict, history.indexed, history.nick)
         self.original = self._catalogs.setdefault(kind, databases.catalog(self.judge))
         self.phases = dict.fromkeys((twin.change.id for twin in self.twins), "planned")
         self.reaches = self._reaches()
@@ -121,7 +128,7 @@ class World:
         self.counts["operations"] += 1
         if told.trouble:
             self.open.pop(action.worker, None)
-            self._excuse(told.trouble, action.put)
+            self._excuse(told.trouble, action.put, refusing=self._refuses(write))
             self._trip()
         elif told.reached:
             self._trip()
@@ -140,6 +147,8 @@ class World:
         for number, twin in enumerate(self.twins):
             followed = before.sides[number].new != after.sides[number].new
             if self.phases[twin.change.id] == "fenced" and followed:
+                through = self.half_fenced or self.fences[twin.change.id] != "refuse"
+                self._demand(through, "a write of the old release got through a fence that refuses it")
                 self.tripped[number] = "yes"
 
     def _begin(self, action):
@@ -211,7 +220,11 @@ class World:
         outcomes = [engine.receive() for engine in engines]
         self._tell(f"all at once: {run}{' twice' * action.twice if run else ''}", *outcomes)
         gap = bool(self.dropped) or any(phase in OLD_ONLY for phase in before.values())
-        blocks = [self._blocks(worker, *each, gap=gap) for worker, each in enumerate(zip(lanes, told, strict=True))]
+        refusing = bool(run and run.refuse and run.verb == "fence")
+        blocks = [
+            self._blocks(worker, *each, gap=gap, refusing=refusing)
+            for worker, each in enumerate(zip(lanes, told, strict=True))
+        ]
         self._judge_outcomes(run, outcomes, expected)
         self._after([run] if run else [], before, blocks)
         if "ok" in [outcome.name for outcome in outcomes]:
@@ -219,6 +232,7 @@ class World:
 
     def _judge_outcomes(self, run, outcomes, expected):
         for outcome in outcomes:
+            self._note_fence(run, outcome)
             self.counts["engine steps"] += 1
             self.counts["kills"] += outcome.name == "killed"
             self._demand(
@@ -300,9 +314,9 @@ class World:
         elif not verbs:
             verbs = ["contract"]
         for verb in verbs:
-            self._run(Run(verb, alive=gate))
+            self._run(Run(verb, alive=gate, refuse=verb == "fence"))
             if gate != "no":
-                self._run(Run(verb))
+                self._run(Run(verb, refuse=verb == "fence"))
         if verbs == ["rollback"] and set(self.phases.values()) & set(OPEN):
             self._run(Run("rollback", accept_loss=True))
         for worker, verb in ((0, "upsert"), (1, "upsert"), (0, "update"), (1, "delete")):
@@ -374,7 +388,7 @@ class World:
             return []
         return [([(*self._statement(release, put, releases), put) for put in puts], commits) for puts, commits in lane]
 
-    def _blocks(self, worker, lane, told, *, gap):
+    def _blocks(self, worker, lane, told, *, gap, refusing):
         """Return what one worker committed to each row; complain about statements that should not have failed."""
         blocks = {}
         for (puts, commits), answers in zip(lane, told, strict=True):
@@ -383,8 +397,9 @@ class World:
                 self._tell(f"  worker {worker}: {statement.sql} {statement.parameters}", answer)
             self._tell(f"  worker {worker}: {'COMMIT' if commits else 'ROLLBACK'}", answers[-1])
             if answers[-1].trouble:
-                put = puts[len(answers) - 2][2] if 1 < len(answers) <= len(puts) + 1 else None
-                self._excuse(answers[-1].trouble, put, concurrent=True, gap=gap)
+                _, write, put = puts[len(answers) - 2] if 1 < len(answers) <= len(puts) + 1 else (None, None, None)
+                refused = bool(write) and self._refuses(write, being_fenced=refusing)
+                self._excuse(answers[-1].trouble, put, concurrent=True, gap=gap, refusing=refused)
             elif commits:
                 rows = {}
                 for (_, write, put), answer in zip(puts, answers[1:], strict=False):
@@ -419,9 +434,26 @@ class World:
         self.counts["kills"] += outcome.name == "killed"
         self.counts["locked out engines"] += outcome.name == "LockNotGranted"
         self.counts["refusals"] += outcome.name not in ("ok", "killed", "LockNotGranted")
+        self._note_fence(run, outcome)
         if outcome.name == "killed":
             self._wait_until_noticed()
         return outcome
+
+    def _note_fence(self, run, outcome):
+        """Remember that a fence that refuses was left half up or half down, until a run leaves none."""
+        refuses = "refuse" in self.fences.values() or (run.verb == "fence" and run.refuse)
+        if outcome.name in ("killed", "LockNotGranted") and refuses:
+            self.half_fenced = True
+        elif outcome.name == "ok" and run.verb in ("fence", "contract", "rollback", "restore"):
+            self.half_fenced = False
+
+    def _refuses(self, write, *, being_fenced=False):
+        """Whether some fence may refuse this write: it writes what only the old release knows."""
+        for twin in self.twins:
+            fenced = self.phases[twin.change.id] == "fenced" and self.fences.get(twin.change.id) == "refuse"
+            if (fenced or self.half_fenced or being_fenced) and set(twin.old) & set(write.values):
+                return True
+        return False
 
     def _wait_until_noticed(self):
         """Return when the server has dropped the sessions of killed processes, with their locks."""
@@ -475,6 +507,7 @@ class World:
         """Follow what engines did, and writers meanwhile; then compare."""
         self.phases |= {name: phase for name, phase in databases.phases(self.judge).items() if name in self.phases}
         fills = any(run.verb == "migrate" for run in runs)
+        self.fences = databases.fences(self.judge)
         during = self._reaches(before=before, fills=fills)
         for key, before_it in self.states.items():
             states = {after for state in before_it for after in turn(state, during, self.frozen.get(key))}
@@ -574,9 +607,12 @@ class World:
         )
         return State(row["age"], tuple(sides))
 
-    def _excuse(self, trouble, put, *, concurrent=False, gap=False):
+    def _excuse(self, trouble, put, *, concurrent=False, gap=False, refusing=False):
         """Accept a statement that failed for a good reason, and only then."""
-        self.counts[f"{trouble} troubles" if trouble in ("lock", "duplicate", "null") else "failures"] += 1
+        good = ("lock", "duplicate", "null", "refused")
+        self.counts[f"{trouble} troubles" if trouble in good else "failures"] += 1
+        if trouble == "refused" and refusing:
+            return
         if trouble == "lock" and (concurrent or self.open):
             return
         if trouble == "duplicate" and put and put.verb == "insert":
@@ -615,6 +651,7 @@ def _brief(told):
 
 _ENDINGS = {
     "synced": [],
+    "fence": ["fence"],
     "contract": ["contract"],
     "purge": ["contract", "purge"],
     "rollback": ["rollback"],
