@@ -238,6 +238,49 @@ def test_objects_in_a_column_are_written_at_the_pin_too(db):
         assert (made.changed(), Order.get(store, "1").parts) == (set(), [Part(code="x", spare=False)])
 
 
+def rewrite_all(db, pin):
+    after, passes = None, 0
+    while passes == 0 or after is not None:
+        with Session(db, pin) as store:
+            after = store.rewrite(Order, after=after, limit=2)
+        passes += 1
+    return passes
+
+
+def test_rows_are_written_again_for_an_older_release_before_it_comes_back(db):
+    with Session(db, R2) as store:
+        for number in range(5):
+            made = order(
+                id=str(number), state="failed", bit_length=number, note="n", parts=[Part(code="x", spare=True)]
+            )
+            made.create(store)
+    with Session(db, R1) as store, pytest.raises(UnreadableRow, match="state must be one of new,done"):
+        OrderAsOfR1.query(store)
+    assert rewrite_all(db, R1) == 3
+    with Session(db, R1) as store:
+        assert [(each.state, each.bits) for each in OrderAsOfR1.query(store)] == [("done", str(at)) for at in range(5)]
+        assert {each.note for each in Order.query(store)} == {"n"}, "what the older release does not know stays"
+    before = [dict(row(db, str(number))) for number in range(5)]
+    assert rewrite_all(db, R1) == 3
+    assert [dict(row(db, str(number))) for number in range(5)] == before, "safe to do again"
+
+
+def test_objects_in_columns_are_written_again_when_the_pin_was_lifted(db):
+    class Box(Stored, name="Box", namespace="shop", table=KINDS):
+        id: int
+        part: Part | None
+
+    with Session(db, R1) as store:
+        Box(id=1, part=Part(code="x")).create(store)
+        Box(id=2, part=None).create(store)
+    for pin, version in ((R2, "1.1"), (R1, "1.0")):
+        with Session(db, pin) as store:
+            assert store.rewrite(Box) is None
+            stored, nothing = store.connection.execute(sa.select(KINDS.c.part).order_by(KINDS.c.id)).scalars()
+        assert nothing is None
+        assert stored["versioned_object.version"] == version
+
+
 def test_a_column_that_ended_is_read_and_written_only_below_its_end(db):
     with Session(db, R3) as store:
         order(legacy=9).create(store)

@@ -54,6 +54,28 @@ class Database:
         wanted = sa.select(sa.func.count()).select_from(mapping.table).where(*mapping.holds(query.where))
         return int(self._execute(mapping, wanted).scalar_one())
 
+    def rewrite(
+        self, cls: type[Stored], *, after: tuple[Any, ...] | None = None, limit: int = 1_000
+    ) -> tuple[Any, ...] | None:  # Any: a key
+        """Write up to `limit` rows again as the pin has them, in the order of keys; return the last key, or None.
+
+        Begin without `after`, and go on with the key until it is None, each time in a transaction of its own; safe to
+        do again. Do it when the pin was lowered, before a process of the older release starts: words, objects and
+        older columns that newer processes wrote are unreadable to it. Other writers of the rows wait for the end of
+        the transaction. Raises UnreadableRow.
+        """
+        mapping, pin = mapping_of(cls), self.pin()
+        key = [mapping.fields[name].column for name in mapping.key]
+        wanted = sa.select(*mapping.readable(pin)).order_by(*key).limit(limit).with_for_update()
+        if after is not None:
+            wanted = wanted.where(sa.tuple_(*key) > sa.tuple_(*after))
+        rows = [row._asdict() for row in self._execute(mapping, wanted)]
+        for row in rows:
+            each = mapping.read(row, pin)
+            if values := mapping.rewritten(each, row, pin):
+                self._change_one(sa.update(mapping.table).values(values), mapping, each, {})
+        return tuple(rows[-1][column.name] for column in key) if len(rows) == limit else None
+
     def insert(self, each: Stored) -> None:
         """Write a new row; a key that the database hands out is read back. Raises ObjectConflict, RowRefused.
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping as MappingType
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,6 +79,15 @@ class Mapping:
             written.update(older)
             covered |= newer
         return written, frozenset(covered)
+
+    def rewritten(self, each: Stored, row: MappingType[str, Any], pin: Release | None) -> Values:
+        """Return what the pin would have otherwise in the object's row: words, objects, and older sides of changes."""
+        steps = self.spec.changes_after(pin)
+        names = {name for step in steps for name in step.newer}
+        names |= {field.name for field in self.spec.attributes if field.kind.releases() or field.kind.classes()}
+        values, _ = self.write(each, frozenset(names), pin)
+        kept = {column: value for column, value in values.items() if not isinstance(value, NoneType | sa.Null)}
+        return {column: value for column, value in kept.items() if row.get(column) != value}
 
     def holds(self, values: MappingType[str, Any]) -> "list[sa.ColumnElement[bool]]":
         """Return the conditions that a row holds these values. Raises TypeError for lists, dicts, sets and objects."""
