@@ -5,11 +5,14 @@ import time
 from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
 from support.waiting import eventually
 
 from bascule.lifecycle import PinTooNew, Registry
 from bascule.lifecycle.pin import MemberRow
 from bascule.lifecycle.rows import read_pin, write_member, write_pin
+from bascule.lifecycle.tables import FLEET, PIN
 from bascule.lifecycle.transaction import dedicated_connection, locked
 from bascule.release import Release
 
@@ -42,6 +45,19 @@ def in_parallel(*actions):
 def the_tables_are_created_once_by_many(engine):
     in_parallel(*[registry(engine, NEW).create_tables] * 4)
     assert registry(engine, NEW).status() == (None, 0, None, ())
+
+
+def without(table, *names):
+    return sa.Table(table.name, sa.MetaData(), *[c._copy() for c in table.columns if c.name not in names])
+
+
+def the_tables_of_an_older_release_grow_once_by_many(engine):
+    with engine.begin() as connection:
+        connection.execute(CreateTable(without(FLEET, "supported_from", "manifest")))
+        connection.execute(CreateTable(without(PIN, "proposed", "proposed_epoch")))
+    in_parallel(*[registry(engine, NEW).create_tables] * 4)
+    with registry(engine, NEW, beat_s=0.05).join("api-1", "api") as member:
+        eventually(lambda: member.pin == NEW)
 
 
 def a_fleet_moves_to_the_new_release_and_back(engine):
@@ -158,6 +174,7 @@ CASES = [
     pytest.param(case, id=case.__name__)
     for case in (
         the_tables_are_created_once_by_many,
+        the_tables_of_an_older_release_grow_once_by_many,
         a_fleet_moves_to_the_new_release_and_back,
         processes_that_come_in_at_once_agree,
         an_old_process_never_slips_in_while_the_pin_is_lifted,

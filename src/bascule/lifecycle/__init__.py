@@ -10,7 +10,7 @@ from bascule.lifecycle.notify import Notifier
 from bascule.lifecycle.pin import FleetUnsettled, PinTooNew, PinTooOld
 from bascule.lifecycle.registry import Registry
 from bascule.lifecycle.retire import NobodyToRetire, StillAlive
-from bascule.lifecycle.serving import serve_wsgi
+from bascule.lifecycle.serving import serve_asgi, serve_wsgi
 from bascule.lifecycle.speech import OutOfTouch, Speech
 from bascule.lifecycle.supervisor import Supervision, supervise
 from bascule.lifecycle.worker import run_loop
@@ -38,6 +38,7 @@ __all__ = [
     "name_request",
     "pin_commands",
     "run_loop",
+    "serve_asgi",
     "serve_wsgi",
     "supervise",
 ]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from bascule.lifecycle.board import Ledger
@@ -47,7 +48,8 @@ class InFlight:
         self._numbers = itertools.count()
         self._entries: dict[int, _Entry] = {}
         self._lock = threading.Lock()
-        self._own = threading.local()
+        # Of each thread, and of each task: tasks share a thread.
+        self._own: ContextVar[int | None] = ContextVar("own", default=None)
 
     @contextmanager
     def tracking(self, method: str, path: str, request_id: str = "") -> Iterator[None]:
@@ -56,22 +58,23 @@ class InFlight:
         with self._lock:
             number = next(self._numbers)
             self._entries[number] = entry
-        before, self._own.number = getattr(self._own, "number", None), number
+        token = self._own.set(number)
         self._write(number, entry)
         try:
             yield
         finally:
-            self._own.number = before
+            self._own.reset(token)
             with self._lock:
                 del self._entries[number]
             if self._ledger is not None:
                 self._ledger.erase(number)
 
     def name(self, request_id: str) -> None:
-        """Give the request that this thread answers the id by which its logs call it; without one, do nothing."""
-        number = getattr(self._own, "number", None)
-        if number is not None:
-            entry = self._entries[number]
+        """Give the request that this thread or task answers the id by which its logs call it, if there is one."""
+        number = self._own.get()
+        with self._lock:
+            entry = None if number is None else self._entries.get(number)
+        if number is not None and entry is not None:
             entry.request_id = request_id
             self._write(number, entry)
 

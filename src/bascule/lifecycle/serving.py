@@ -1,4 +1,4 @@
-"""Serve a WSGI application so that its process can be replaced without a lost request."""
+"""Serve a WSGI or ASGI application so that its process can be replaced without a lost request."""
 
 import logging
 import math
@@ -7,10 +7,11 @@ import socket
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from bascule.lifecycle.arbiter import Server, ServerSettings
 from bascule.lifecycle.environment import EnvironmentUnreadable, ProcessEnvironment
-from bascule.lifecycle.gthread import Server, ServerSettings
+from bascule.lifecycle.gthread import DrainingWorker, set_linger
 
-__all__ = ["serve_wsgi"]
+__all__ = ["serve_asgi", "serve_wsgi"]
 
 _IN_FLIGHT_S = 30
 
@@ -40,13 +41,52 @@ def serve_wsgi(
     The drain: no new connections; what is in flight is answered; kept connections stay open for the seconds of
     BASCULE_DRAIN_S, and a late request on one is answered with `Connection: close`. What is still unanswered
     `deadline_s` after the signal (default: 30 s more than the linger) is abandoned, and logged by method, path
-    without query, and age.
+    without query, request id (X-OpenStack-Request-ID, X-Request-ID, `name_request`) and age; so is what a worker
+    had in hand that was killed. A worker without a sign of life for BASCULE_WATCHDOG_S is replaced. systemd, or a
+    supervisor, is told by NOTIFY_SOCKET when the service is ready, alive and stopping.
     """
     environment = environment or ProcessEnvironment.read()
+    set_linger(environment.drain_s)
+    _serve(DrainingWorker, make_app, on_start, on_drain, on_stop, threads, deadline_s, environment, log)
+
+
+def serve_asgi(
+    make_app: Callable[[], Callable[..., Any]],  # Any: the ASGI calling convention
+    *,
+    on_start: Callable[[], object] = _nothing,
+    on_drain: Callable[[], object] = _nothing,
+    on_stop: Callable[[], object] = _nothing,
+    deadline_s: float | None = None,
+    log: logging.Logger | None = None,
+    environment: ProcessEnvironment | None = None,
+) -> NoReturn:
+    """Serve an ASGI application as `serve_wsgi` does a WSGI one, in one event loop.
+
+    The process is ready when the application's lifespan has started. WebSockets count as in flight until they end.
+    A request that was not read in whole when the deadline comes is not told from an idle connection.
+    """
+    from bascule.lifecycle.asgi import DrainingAsgiWorker  # noqa: PLC0415  # a WSGI service need not load an event loop
+
+    environment = environment or ProcessEnvironment.read()
+    _serve(DrainingAsgiWorker, make_app, on_start, on_drain, on_stop, 1, deadline_s, environment, log)
+
+
+def _serve(
+    worker_class: type,
+    make_app: Callable[[], Callable[..., Any]],  # Any: the calling convention of either
+    on_start: Callable[[], object],
+    on_drain: Callable[[], object],
+    on_stop: Callable[[], object],
+    threads: int,
+    deadline_s: float | None,
+    environment: ProcessEnvironment,
+    log: logging.Logger | None,
+) -> NoReturn:
     if environment.listen_fd is not None:
         _check_listening(environment.listen_fd)
     Server(
         ServerSettings(
+            worker_class=worker_class,
             make_app=make_app,
             on_start=on_start,
             on_drain=on_drain,

@@ -1,12 +1,13 @@
 """A service of a few lines, run as a process by the tests beside it: `small_service.py api|worker`."""
 
+import asyncio
 import os
 import sys
 import threading
 from pathlib import Path
 
 from bascule.errors import BasculeError
-from bascule.lifecycle import PinTooNew, ProcessEnvironment, in_hand, name_request, run_loop, serve_wsgi
+from bascule.lifecycle import PinTooNew, ProcessEnvironment, in_hand, name_request, run_loop, serve_asgi, serve_wsgi
 from bascule.lifecycle.environment import request_stop
 from bascule.release import Release
 
@@ -29,6 +30,26 @@ def app(environ, start_response):
     body = os.environ["BASCULE_INSTANCE"].encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
+
+
+async def asgi_app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        for word in ("startup", "shutdown"):
+            await receive()
+            note(f"lifespan {word}")
+            await send({"type": f"lifespan.{word}.complete"})
+        return
+    note(f"got {scope['path']}")
+    await asyncio.sleep(float(scope["query_string"] or 0))
+    body = os.environ["BASCULE_INSTANCE"].encode()
+    length = str(len(body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    await send({"type": "http.response.body", "body": body})
+
+
+def make_asgi_app():
+    make_app()
+    return asgi_app
 
 
 def make_app():
@@ -58,6 +79,8 @@ if __name__ == "__main__":
     }
     if sys.argv[1] == "api":
         serve_wsgi(make_app, threads=int(os.environ.get("SMALL_THREADS", "16")), **hooks)
+    elif sys.argv[1] == "asgi":
+        serve_asgi(make_asgi_app, **hooks)
     else:
         hooks["threads"] = int(os.environ.get("SMALL_THREADS", "1"))
         sys.exit(run_loop(step, environment=ProcessEnvironment.read(), **hooks))
