@@ -20,7 +20,7 @@ from bascule.schema.lease import Lease
 from bascule.schema.march import March, Progress, Walk
 from bascule.schema.routes import Keys, Route, Stretch, is_along_key
 from bascule.schema.rows import Prefer, RowWork
-from bascule.schema.table_copy import copy_table
+from bascule.schema.table_copy.copy import copy_table
 
 __all__ = ["Prefer", "Progress", "Proved", "Walk", "backfill", "count_rows", "count_stale"]
 
@@ -56,8 +56,7 @@ def backfill(
     says which side is right. A table with `copies_from` rows or more is copied where that is faster, see `copy_table`.
     Safe to kill and to run again. Raises: Stopped, at the edge of a batch.
     """
-    copies = prefer is None and copies_from is not None
-    if not copies or not copy_table(lease, rows, walk, from_rows=copies_from or 0):
+    if prefer is not None or not copy_table(lease, rows, walk, from_rows=copies_from):
         _fill(lease, rows, walk, prefer)
     return _scan(lease, rows, walk, rows.stale(), lambda connection, here: rows.fill(connection, here, prefer))
 

@@ -35,7 +35,7 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
 from bascule.schema.state import ChangeRow, JournalEntry, Phase
-from bascule.schema.table_copy import settle
+from bascule.schema.table_copy.settle import settle
 from bascule.schema.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -303,7 +303,14 @@ class SchemaEngine:
 
         with self._session() as session:
             title = session.read("tell its version", _title)
-            return make_plan(session, str(self.release), self.changes, self._rows(session), title)
+            return make_plan(
+                session,
+                str(self.release),
+                self.changes,
+                self._rows(session),
+                title,
+                copies_from=self.options.copies_from,
+            )
 
     def history(self) -> tuple[JournalEntry, ...]:
         """Return every statement that any engine ran on this database, oldest first."""

@@ -113,7 +113,8 @@ class _Turn:
         if not isinstance(pace, Pace):
             pace = database_of(self.engine.engine.dialect).paces[pace or "fast"]
         rows = min(pace.most_rows, self.batch)
-        return replace(options, pace=replace(pace, first_rows=min(pace.first_rows, rows), most_rows=rows))
+        counted = replace(pace, first_rows=min(pace.first_rows, rows), most_rows=rows)
+        return replace(options, pace=counted, copies_from=None)  # a copy is done when all of its rows are
 
     def _hear(self, progress: Progress) -> None:
         if progress.activity == "backfill":

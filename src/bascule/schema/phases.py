@@ -41,7 +41,8 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer, RowWork
 from bascule.schema.session import Session
 from bascule.schema.state import CHANGES, ChangeRow, Phase
-from bascule.schema.table_copy import abandon, undisturbed
+from bascule.schema.table_copy.copy import copy_table
+from bascule.schema.table_copy.settle import abandon, undisturbed
 from bascule.schema.throttle import Throttle
 from bascule.schema.transform import TransformRows
 from bascule.schema.transform_rows import transform_rows
@@ -269,6 +270,10 @@ class PhaseRun:
                 raise blocked
         if rows is not None and not accept_loss:
             self._refuse_loss(derived, rows)
+        if row.phase in Phase.WITH_TRIGGERS and (back := derived.rows_to_roll_back()) is not None:
+            self.session.read("look for values", derived.refuse_rollback)
+            self.session.transaction("begin to copy", lambda c: self.lease.write(c, cursor=None, rows_done=0))
+            copy_table(self.lease, back, self._walk(derived, listener), from_rows=0)
         self._steps(
             derived.rollback,
             first=lambda c: self.lease.write(c, phase=Phase.ROLLING_BACK),

@@ -16,8 +16,10 @@ from bascule.schema.changes import Change, Synced
 from bascule.schema.databases import Column, Database, Impact, Step
 from bascule.schema.derive import Known, SomeDerivation, derive
 from bascule.schema.derive.chain import Link, place_of
+from bascule.schema.keyset import Keyset
 from bascule.schema.session import Session
 from bascule.schema.state import ChangeRow, Phase
+from bascule.schema.table_copy.copy import planned_copy
 
 __all__ = ["PlannedPhase", "PlannedStatement", "SchemaPlan", "Size", "make_plan"]
 
@@ -27,7 +29,7 @@ _SAMPLE_ROWS = 20_000
 # How much longer than reading a row once each kind of work takes, as measured on tables of 200,000 to 300,000 rows.
 _TIMES_A_READ: Mapping[str, Mapping[str, float]] = {
     "postgresql": {"instant": 0, "scan": 1, "index": 10, "rebuild": 20, "backfill": 60},
-    "mariadb": {"instant": 0, "scan": 1, "index": 4, "rebuild": 8, "backfill": 30},
+    "mariadb": {"instant": 0, "scan": 1, "index": 4, "rebuild": 8, "backfill": 30, "copy": 12},
     "sqlite": {"instant": 0, "scan": 1, "index": 4, "rebuild": 8, "backfill": 60},
 }
 
@@ -104,15 +106,21 @@ class _Future:
 
 
 def make_plan(
-    session: Session, release: str, changes: Sequence[Change], rows: Mapping[str, ChangeRow], title: str
+    session: Session,
+    release: str,
+    changes: Sequence[Change],
+    rows: Mapping[str, ChangeRow],
+    title: str,
+    *,
+    copies_from: int | None = None,
 ) -> SchemaPlan:
-    """Return the plan for what is left to do."""
+    """Return the plan for what is left to do; `copies_from` as in the engine's options."""
     tables = dict.fromkeys(change.table for change in changes)
     sizes = session.read(
         "read sizes", lambda c: {table: Size(table, *session.database.size(c, table)) for table in tables}
     )
     costs = session.read("read samples", lambda c: {table: _read_s(c, size) for table, size in sizes.items()})
-    planner = _Planner(session, rows, sizes, costs, _Future({}, {}))
+    planner = _Planner(session, rows, sizes, costs, _Future({}, {}), copies_from)
     phases = session.read(
         "plan the phases",
         lambda c: [planned for phase in _PHASES for change in changes for planned in planner.phase(c, phase, change)],
@@ -137,6 +145,7 @@ class _Planner:
     sizes: Mapping[str, Size]
     costs: Mapping[str, float]
     future: _Future
+    copies_from: int | None
 
     def phase(self, connection: sa.Connection, phase: PhaseName, change: Change) -> Iterator[PlannedPhase]:
         """Give the phase of a change, unless that is done."""
@@ -155,8 +164,9 @@ class _Planner:
                 self.future.add(change, derived)
             return
         try:
-            steps = self._steps(connection, phase, derived, table)
-            note = self._note(phase, derived, change)
+            copied = self._copy_steps(connection, derived, table) if phase == "migrate" else []
+            steps = [*copied, *self._steps(connection, phase, derived, table)]
+            note = self._note(phase, derived, change, copies=bool(copied))
         except (LookupError, ValueError):
             steps, note = [], "its statements can be told once expand is done"
         if phase == "expand":
@@ -187,10 +197,27 @@ class _Planner:
             case "purge":
                 return derived.purge(connection, table)
 
-    def _note(self, phase: PhaseName, derived: SomeDerivation, change: Change) -> str:
+    def _copy_steps(self, connection: sa.Connection, derived: SomeDerivation, table: Table) -> list[Step]:
+        """Return what makes a copy of the table and puts it in its place, where the rows are filled that way."""
+        if (rows := derived.rows()) is None:
+            return []
+        paces = self.session.pace.duty >= 1
+        return planned_copy(
+            connection, self.session.database, rows, Keyset(table.name, table.key), self.copies_from, defers=paces
+        )
+
+    def _note(self, phase: PhaseName, derived: SomeDerivation, change: Change, *, copies: bool = False) -> str:
         size = self.sizes[change.table]
+        times = _TIMES_A_READ[self.session.database.name]
+        if copies:
+            about = self.costs[change.table] * times["copy"]
+            return (
+                f"copies about {size.rows} rows in short transactions into a table that takes the place of this one, "
+                f"{_time(about)}, with its triggers and what is written meanwhile, and counts what is stale; needs the "
+                "room of both (migrate --in-place does not)"
+            )
         if phase == "migrate" and derived.rows() is not None:
-            about = self.costs[change.table] * _TIMES_A_READ[self.session.database.name]["backfill"]
+            about = self.costs[change.table] * times["backfill"]
             return f"goes over about {size.rows} rows in short transactions, {_time(about)}, and counts what is stale"
         if phase == "purge" and derived.removes():
             return f"removes {', '.join(derived.removes())}: the point of no return"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bascule.schema.rule import Rule, all_of
 
-__all__ = ["FillRows", "Prefer", "RowWork", "SyncRows", "sql"]
+__all__ = ["FillRows", "Prefer", "ReshapeRows", "RowWork", "SyncRows", "sql"]
 
 Prefer = Literal["old", "new"]
 
@@ -109,6 +109,28 @@ class FillRows:
     def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
         """Say that it is one of them; nobody wrote what a rollback could lose."""
         return sa.false() if only_written else sql(self.wanting)
+
+
+@dataclass(frozen=True, slots=True)
+class ReshapeRows:
+    """Rows that are right as they are, in a table that only a copy can give a column of another type."""
+
+    change: str
+    table: str
+    column: str
+    type_sql: str
+
+    def fill(self, connection: sa.Connection, here: sa.ColumnElement[bool], prefer: Prefer | None) -> None:
+        """Leave them as they are."""
+
+    def filling(self) -> tuple[str, Mapping[str, str]]:
+        """Return no row, and nothing that goes into a column."""
+        return "FALSE", {}
+
+    def stale(self, *, only_written: bool = False) -> sa.ColumnElement[bool]:
+        """Say that none is wrong."""
+        del only_written
+        return sa.false()
 
 
 def sql(text: str) -> sa.ColumnElement[bool]:

@@ -9,12 +9,13 @@ from support.copy_writers import TABLE, Writers, rows_of
 from support.people import QUICK, make_engine, phases, write
 
 from bascule.errors import SchemaError
-from bascule.schema import Pace, Rename
-from bascule.schema.refusals import Stopped
+from bascule.schema import Pace, Rename, WidenKey
+from bascule.schema.refusals import BadChange, RowsInTheWay, Stopped
 from bascule.schema.table_copy import copy, swap
 
 COPIES = replace(QUICK, copies_from=0, pace=Pace(0.01, 50, 1.0, 200))
 NAME = Rename(id="m-name", table="members", old="fullname", new="display_name", type=sa.String(100))
+KEY = WidenKey(id="m-key", table="members", column="id")
 NICK = Rename(id="m-nick", table="members", old="nick", new="alias", type=sa.String(50))
 ROUNDS = int(os.environ.get("BASCULE_ROUNDS", "1"))
 TRIGGERS = (
@@ -247,3 +248,79 @@ def test_an_account_that_may_not_lock_tables_fills_in_place(members):
     finally:
         write(members, "DROP USER 'modest'@'%'")
     assert all_filled(members)
+
+
+def test_the_plan_says_what_a_copy_will_run(members):
+    engine = schema(members)
+    engine.expand()
+    (planned,) = [phase for phase in engine.plan().phases if phase.phase == "migrate"]
+    assert "takes the place of this one" in planned.note
+    engine.migrate()
+    ran = [entry.statement.partition(" COMMENT=")[0] for entry in engine.history() if entry.phase == "backfilling"]
+    told = [each.sql.partition(" COMMENT=")[0] for each in planned.statements]
+    triggers = [sql for sql in ran if "TRIGGER" in sql and "bsl_" not in sql]  # those that the table has by then
+    assert len(triggers) == 12  # the copy's, the table's again, and the end of the copy's, of four each
+    shortened = [[sql.partition("_was_")[0] for sql in each] for each in (ran, told)]
+    assert [sql for sql in shortened[0] if sql not in triggers] == shortened[1]
+    in_place = schema(members, options=replace(COPIES, copies_from=None)).plan()
+    assert not [phase for phase in in_place.phases if phase.phase == "migrate" and phase.statements]
+
+
+def column_type(db, name):
+    query = sa.text(
+        "SELECT column_type FROM information_schema.columns WHERE table_schema = database() "
+        "AND table_name = 'members' AND column_name = :name"
+    )
+    with db.begin() as connection:
+        return connection.scalar(query, {"name": name})
+
+
+def test_a_key_is_widened_beside_writers_and_narrowed_again(members):
+    before, definition = rows_of(members), asked(members, "SHOW CREATE TABLE members")
+    engine = schema(members, KEY, options=replace(COPIES, copies_from=None))  # there is no other way
+    engine.expand()
+    assert column_type(members, "id") == "int(11)"
+    with Writers(members.url.render_as_string(hide_password=False), count=2) as writers:
+        assert phases(engine.migrate()) == {"m-key": "synced"}
+    assert writers.errors == []
+    assert rows_of(members) == before | writers.accepted
+    assert column_type(members, "id") == "bigint(20)"
+    write(members, "INSERT INTO members (id, owner) VALUES (5000000000, 0)")
+    engine.contract()
+    with pytest.raises(RowsInTheWay, match="1 rows"):
+        engine.rollback()
+    assert column_type(members, "id") == "bigint(20)"
+    write(members, "DELETE FROM members WHERE id = 5000000000 OR owner > 0")
+    engine.rollback()
+    write(members, "ALTER TABLE members AUTO_INCREMENT = 5001")
+    assert asked(members, "SHOW CREATE TABLE members") == definition
+    assert rows_of(members) == before
+    assert left_over(members) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "why"),
+    [
+        ("CREATE TABLE child (id int PRIMARY KEY, m int, FOREIGN KEY (m) REFERENCES members (id))", "foreign keys"),
+        ("CREATE TRIGGER of_the_service AFTER DELETE ON members FOR EACH ROW SET @gone = OLD.id", "of_the_service"),
+        ("ALTER TABLE members MODIFY id bigint AUTO_INCREMENT", "of type bigint"),
+    ],
+)
+def test_a_key_that_cannot_be_widened_is_refused_before_anything_is_done(members, statement, why):
+    write(members, statement)
+    with pytest.raises(BadChange, match=why):
+        schema(members, KEY).expand()
+    assert not [name for name in left_over(members) if name != "of_the_service"]
+
+
+def test_a_key_is_not_widened_in_place_when_the_table_is_altered_meanwhile(members):
+    engine, told = schema(members, KEY), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 2)
+    write(members, "ALTER TABLE members ADD COLUMN later int, ALGORITHM=INSTANT")
+    with pytest.raises(BadChange, match="altered while"):
+        engine.migrate()
+    assert left_over(members) == []
+    assert phases(engine.migrate()) == {"m-key": "synced"}
+    assert column_type(members, "id") == "bigint(20)"

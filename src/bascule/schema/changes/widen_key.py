@@ -18,8 +18,9 @@ class WidenKey(Change):
     statement which returns the column sees "cached plan must not change result type" then: once, or until it connects
     again where it runs without transactions. psycopg prepares by itself what it runs often, unless it connects with
     `prepare_threshold=None`. Who inserts without naming columns finds them in another order afterwards.
-    SQLite has 64 bits anyway, so nothing is done. MariaDB copies the whole table and keeps writers waiting: there the
-    change is refused.
+    SQLite has 64 bits anyway, so nothing is done. MariaDB: migrate copies the table beside its writers and puts the
+    copy in its place, for both releases can read the wider column; a table that cannot be copied so, as with foreign
+    keys from or to it, is refused.
     """
 
     column: str

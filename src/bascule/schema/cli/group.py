@@ -173,6 +173,9 @@ def _add_migrating(group: click.Group, make_engine: MakeEngine) -> None:
         type=click.Choice(["fast", "gentle", "off-hours"]),
         help="How much of the database's time it takes; gentle when users must not notice at all.",
     )
+    @click.option(
+        "--in-place", is_flag=True, help="Fill rows where they are, also where a copy of the table is faster."
+    )
     @click.option("--probe", help="A command that is run once a second; while it fails, the backfill waits.")
     @click.option("--probe-limit", type=float, help="The highest number that the probe may print last.")
     @click.option("--max-lag", type=float, help="Wait while a replica of PostgreSQL is this many seconds behind.")
@@ -181,11 +184,14 @@ def _add_migrating(group: click.Group, make_engine: MakeEngine) -> None:
         as_json: bool,
         prefer: Prefer | None = None,
         pace: PaceName | None = None,
+        in_place: bool = False,
         probe: str | None = None,
         probe_limit: float | None = None,
         max_lag: float | None = None,
     ) -> None:
         """Make old rows right in small batches, and prove that no row was missed.
+
+        On MariaDB, a table of 100,000 rows or more is filled by a copy that takes its place; `plan` says where.
 
         Ctrl-C stops it at the edge of a batch; the same command goes on from there.
         """
@@ -201,6 +207,7 @@ def _add_migrating(group: click.Group, make_engine: MakeEngine) -> None:
             engine.options = replace(
                 engine.options,
                 pace=pace or engine.options.pace,
+                copies_from=None if in_place else engine.options.copies_from,
                 throttles=(*engine.options.throttles, *throttles),
             )
             statuses = attempt(lambda: engine.migrate(meter, should_stop=should_stop, prefer=prefer))

@@ -246,6 +246,11 @@ class MariaDB(Database):
             impact=_REBUILDING,
         )
 
+    def retyped(self, connection: sa.Connection, table: str, column: str, type_sql: str) -> str:
+        """Return what gives an integer column another width in an ALTER, and leaves everything else as it is."""
+        definition = self._definition(connection, table, column)
+        return f"MODIFY COLUMN {self.quote(column)} {re.sub(r'^[a-z]*int(?:[(][0-9]+[)])?', type_sql, definition)}"
+
     def _definition(self, connection: sa.Connection, table: str, column: str) -> str:
         """Return what stands behind the column's name in the table's definition."""
         text = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {self.quote(table)}").one()[1])

@@ -38,6 +38,7 @@ from bascule.schema.derive.nulls import DropNotNullDerivation, SetNotNullDerivat
 from bascule.schema.derive.rename_table import RenameTableDerivation
 from bascule.schema.derive.synced import SyncedDerivation
 from bascule.schema.derive.tables import AddTableDerivation, DropTableDerivation
+from bascule.schema.derive.widen_by_copy import WidenByCopyDerivation
 from bascule.schema.derive.widen_key import WidenKeyDerivation
 
 __all__ = ["Derivation", "Fence", "Known", "SomeDerivation", "derive"]
@@ -70,4 +71,6 @@ _BY_KIND: dict[type[Change], type[Derivation[Any]]] = {  # Any: each takes its o
 
 def derive(change: Change, database: Database, known: Known) -> SomeDerivation:
     """Return what a change does to a database."""
+    if isinstance(change, WidenKey) and database.name == "mariadb":
+        return WidenByCopyDerivation(change, database, known)
     return _BY_KIND[type(change)](change, database, known)

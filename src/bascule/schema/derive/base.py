@@ -80,6 +80,14 @@ class Derivation(ABC, Generic[C]):
         """Return what is to be done to rows when contract is taken back and the new side has the last word."""
         return self.rows()
 
+    def rows_to_roll_back(self) -> RowWork | None:
+        """Return what is to be done to rows before expand is taken back."""
+        return None
+
+    def refuse_rollback(self, connection: sa.Connection) -> None:
+        """Raise RowsInTheWay where a value is there that the old release cannot have."""
+        del connection
+
     def required_fleet(self) -> str:
         """Return the release that all live processes must have reached before rows are made right; empty for none."""
         return ""

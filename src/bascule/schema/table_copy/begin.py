@@ -17,9 +17,18 @@ _NOBODY = Impact("none on tables in use", "nobody")
 
 
 def begin_steps(
-    connection: sa.Connection, database: Database, table: Keyset, names: CopyNames, note: str, *, defers: bool
+    connection: sa.Connection,
+    database: Database,
+    table: Keyset,
+    names: CopyNames,
+    note: str,
+    *,
+    defers: bool,
+    alter: str | None = None,
 ) -> list[Step]:
     """Return the table, without the indexes that are built at its end, then the log with a note, then what writes it.
+
+    `alter` is what the copy has otherwise than the table.
 
     In this order, so that a log without the table means that the table has taken its place; see `settle`.
     """
@@ -33,6 +42,16 @@ def begin_steps(
     steps = [
         _step(f"create table {names.copy}", f"CREATE TABLE {copy} LIKE {of}", names.copy, undo=f"DROP TABLE {copy}")
     ]
+    if alter is not None:
+        before = catalog.definition(connection, database, table.table)
+        steps.append(
+            Step(
+                f"alter {names.copy}",
+                (f"ALTER TABLE {copy} {alter}",),
+                lambda c: catalog.definition(c, database, names.copy) == before,
+                impact=_NOBODY,
+            )
+        )
     if drop:
         steps.append(
             Step(
@@ -49,7 +68,8 @@ def begin_steps(
 def index_steps(connection: sa.Connection, database: Database, table: str, names: CopyNames) -> list[Step]:
     """Return the indexes that the table has and the copy lacks, all at once."""
     wanted = catalog.indexes_to_defer(connection, database, table)
-    there = catalog.indexes_to_defer(connection, database, names.copy)
+    begun = catalog.has_table(connection, names.copy)
+    there = catalog.indexes_to_defer(connection, database, names.copy) if begun else {}
     lacking = [line for name, line in wanted.items() if name not in there]
     if not lacking:
         return []

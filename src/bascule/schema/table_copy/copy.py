@@ -16,65 +16,104 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from bascule.schema.databases import Step
+from bascule.schema.databases import Database, Step
+from bascule.schema.databases.mariadb import MariaDB
 from bascule.schema.ddl import run_steps
-from bascule.schema.keyset import decode, encode
+from bascule.schema.keyset import Keyset, decode, encode
 from bascule.schema.lease import Lease
 from bascule.schema.march import March, Walk
 from bascule.schema.pace import Pace
-from bascule.schema.refusals import StatementFailed
+from bascule.schema.refusals import BadChange, StatementFailed
 from bascule.schema.routes import KeysUpTo
-from bascule.schema.rows import RowWork
+from bascule.schema.rows import ReshapeRows, RowWork
 from bascule.schema.table_copy import catalog
 from bascule.schema.table_copy.begin import begin_steps, index_steps, twin_steps
 from bascule.schema.table_copy.filling import Filling, copying
 from bascule.schema.table_copy.names import CopyNames
-from bascule.schema.table_copy.settle import abandon, settle, undisturbed
-from bascule.schema.table_copy.swap import TableChanged, is_changed, may_lock_tables, swap
+from bascule.schema.table_copy.settle import abandon, drop_step, settle, undisturbed
+from bascule.schema.table_copy.swap import TableChanged, is_changed, may_lock_tables, rename_step, swap
 
-__all__ = ["copy_table"]
+__all__ = ["copy_table", "planned_copy"]
 
 _AT_ONCE = 500
 
 
-def copy_table(lease: Lease, rows: RowWork, walk: Walk, *, from_rows: int) -> bool:
-    """Fill a table of so many rows or more by a copy of it; return whether that was done.
+class NotCopied(Exception):  # a fact, never seen outside of this module
+    """The table is not copied; the sentence says why."""
+
+    def __init__(self, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(sentence)
+
+
+def copy_table(lease: Lease, rows: RowWork, walk: Walk, *, from_rows: int | None) -> bool:
+    """Fill a table of so many rows or more by a copy of it; return whether that was done. None is for none.
 
     It is not where the table cannot be copied (see `catalog.why_not`), where rows are being filled in place already,
     and where somebody altered the table meanwhile: then the copy is gone, and the rows are to be filled in place.
-    Safe to kill and to run again; until then what is written to the table goes on being noted.
-    Raises: Stopped, at the edge of a batch; LockNotGranted.
+    What cannot be done in place (`ReshapeRows`) is refused then. Safe to kill and to run again; until then what is
+    written to the table goes on being noted. Raises: Stopped, at the edge of a batch; LockNotGranted; BadChange.
     """
-    session = lease.session
-    wanting, values = rows.filling()
-    if session.database.name != "mariadb" or not values:
-        return False
-    names = CopyNames(lease.change)
-    note = session.read("look for the copy", lambda c: _resumable(c, lease, names))
-    if note is None and session.read("look for the copy", lambda c: _is_done(c, lease, names)):
-        return True
-    if note is None:
-        note = _begin(lease, walk, names, from_rows)
-    if note is None:
-        return False
-    columns = session.read("read the table", lambda c: catalog.columns_of(c, rows.table))
-    keyset = replace(walk.keyset, row_values=session.database.row_values)
-    copy = _Copy(lease, walk, Filling(names, keyset, columns, wanting, dict(values)), note)
-    if session.read("read the table", lambda c: is_changed(c, session.database, note)):
-        abandon(lease, rows.table)
+    if lease.session.database.name != "mariadb" or not _is_for_copies(rows, from_rows):
         return False
     try:
-        copy.fill()
-        copy.complete()
-        with undisturbed(lease):
-            swap(lease, copy.filling, note, copy.catch_up)
-            settle(lease)
-    except (TableChanged, StatementFailed):
-        if not session.read("read the table", lambda c: is_changed(c, session.database, note)):
-            raise
-        abandon(lease, rows.table)
+        _copy(lease, rows, walk, 0 if isinstance(rows, ReshapeRows) else from_rows or 0)
+    except NotCopied as why:
+        if isinstance(rows, ReshapeRows):
+            raise BadChange(lease.change, why.sentence) from why
         return False
     return True
+
+
+def _copy(lease: Lease, rows: RowWork, walk: Walk, from_rows: int) -> None:
+    session, names = lease.session, CopyNames(lease.change)
+    database = session.database
+    note = session.read("look for the copy", lambda c: _resumable(c, lease, names))
+    if note is None:
+        if session.read("look for the copy", lambda c: _is_done(c, lease, names, rows)):
+            return
+        note = _begin(lease, rows, walk, names, from_rows)
+    columns = session.read("read the table", lambda c: catalog.columns_of(c, rows.table))
+    wanting, values = rows.filling()
+    keyset = replace(walk.keyset, row_values=database.row_values)
+    copy = _Copy(lease, walk, Filling(names, keyset, columns, wanting, dict(values)), note)
+    try:
+        if not session.read("read the table", lambda c: is_changed(c, database, note)):
+            copy.fill()
+            copy.complete()
+            with undisturbed(lease):
+                swap(lease, copy.filling, note, copy.catch_up)
+                settle(lease)
+            return
+    except (TableChanged, StatementFailed):
+        if not session.read("read the table", lambda c: is_changed(c, database, note)):
+            raise
+    abandon(lease, rows.table)
+    raise NotCopied(f"table {rows.table} was altered while it was being copied")
+
+
+def planned_copy(
+    connection: sa.Connection, database: Database, rows: RowWork, keyset: Keyset, from_rows: int | None, *, defers: bool
+) -> list[Step]:
+    """Return what `copy_table` would run on the table as it is now, but for triggers, for people to read; or nothing.
+
+    Triggers that keep both sides in step are there once the change is expanded; the copy gets the same.
+    """
+    if database.name != "mariadb" or not _is_for_copies(rows, from_rows) or not keyset.key:
+        return []
+    names = CopyNames(rows.change)
+    few = not isinstance(rows, ReshapeRows) and database.size(connection, rows.table)[0] < (from_rows or 0)
+    if few or catalog.why_not(connection, rows.table, names):
+        return []
+    index = index_steps(connection, database, rows.table, names) if defers else []
+    return [
+        *begin_steps(
+            connection, database, keyset, names, "...", defers=defers, alter=_alter(connection, database, rows)
+        ),
+        *index,
+        rename_step(database, rows.table, names),
+        *(drop_step(database, name) for name in (f"{names.was}n", names.log)),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,28 +182,31 @@ class _Copy:
         )
 
 
-def _begin(lease: Lease, walk: Walk, names: CopyNames, from_rows: int) -> catalog.Note | None:
-    """Begin a copy where that can be done and pays; what is left of an earlier one is taken away."""
-    session, database, table = lease.session, lease.session.database, walk.keyset.table
+def _begin(lease: Lease, rows: RowWork, walk: Walk, names: CopyNames, from_rows: int) -> catalog.Note:
+    """Begin a copy where that can be done and pays; what is left of an earlier one is taken away. Raises NotCopied."""
+    session, database, table = lease.session, lease.session.database, rows.table
     abandon(lease, table)
     cursor = session.read("read the cursor", lease.row).cursor
-    if cursor is not None and _token(cursor) is None:  # rows are being filled in place
-        return None
-    rows, _ = session.read("tell its size", lambda c: database.size(c, table))
-    if rows < from_rows or session.read("look at the table", lambda c: catalog.why_not(c, table, names)) is not None:
-        return None
+    if cursor is not None and _token(cursor) is None:
+        raise NotCopied(f"rows of {table} are being filled in place")
+    size, _ = session.read("tell its size", lambda c: database.size(c, table))
+    if size < from_rows:
+        raise NotCopied(f"{table} is small")
+    if why := session.read("look at the table", lambda c: catalog.why_not(c, table, names)):
+        raise NotCopied(why)
     found = session.read("read the table", lambda c: catalog.fingerprint(c, database, table))
     note = catalog.Note(lease.change, table, uuid.uuid4().hex, found)
     defers = session.pace.duty >= 1  # an index is built in one go, which a gentle pace is there to avoid
 
     def build(connection: sa.Connection) -> list[Step]:
-        return begin_steps(connection, database, walk.keyset, names, note.text(), defers=defers)
+        alter = _alter(connection, database, rows)
+        return begin_steps(connection, database, walk.keyset, names, note.text(), defers=defers, alter=alter)
 
     steps = session.read("read the table", build)
     run_steps(lease, table, steps[:1], first=lease.renew, last=lease.renew, waits=False)
     if not may_lock_tables(lease, names.copy):
         abandon(lease, table)
-        return None
+        raise NotCopied("this account lacks the privilege LOCK TABLES")
 
     def begun(connection: sa.Connection) -> None:
         last = walk.keyset.last(connection)  # what comes later is in the log
@@ -172,6 +214,18 @@ def _begin(lease: Lease, walk: Walk, names: CopyNames, from_rows: int) -> catalo
 
     run_steps(lease, table, steps[1:], first=lease.renew, last=begun)
     return note
+
+
+def _is_for_copies(rows: RowWork, from_rows: int | None) -> bool:
+    """Whether the work on rows is something that a copy can do, and may."""
+    return isinstance(rows, ReshapeRows) or (from_rows is not None and bool(rows.filling()[1]))
+
+
+def _alter(connection: sa.Connection, database: Database, rows: RowWork) -> str | None:
+    """Return what the copy has otherwise than the table."""
+    if not isinstance(rows, ReshapeRows) or not isinstance(database, MariaDB):
+        return None
+    return database.retyped(connection, rows.table, rows.column, rows.type_sql)
 
 
 def _resumable(connection: sa.Connection, lease: Lease, names: CopyNames) -> catalog.Note | None:
@@ -183,8 +237,10 @@ def _resumable(connection: sa.Connection, lease: Lease, names: CopyNames) -> cat
     return None
 
 
-def _is_done(connection: sa.Connection, lease: Lease, names: CopyNames) -> bool:
+def _is_done(connection: sa.Connection, lease: Lease, names: CopyNames, rows: RowWork) -> bool:
     """Whether the copy that the cursor belongs to has taken the table's place; one that is abandoned takes it along."""
+    if isinstance(rows, ReshapeRows):
+        return lease.session.database.columns(connection, rows.table)[rows.column].type == rows.type_sql
     is_copy = _token(lease.row(connection).cursor) is not None
     return is_copy and not catalog.has_table(connection, names.copy) and not catalog.has_table(connection, names.log)
 

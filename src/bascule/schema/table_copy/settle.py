@@ -21,7 +21,7 @@ from bascule.schema.refusals import LockNotGranted
 from bascule.schema.table_copy import catalog
 from bascule.schema.table_copy.names import CopyNames, is_twin, twin_of
 
-__all__ = ["abandon", "is_swapped", "settle", "undisturbed"]
+__all__ = ["abandon", "drop_step", "is_swapped", "settle", "undisturbed"]
 
 _NOBODY = Impact("none on tables in use", "nobody")
 _POLL_S = 0.2
@@ -81,8 +81,8 @@ def abandon(lease: Lease, table: str) -> None:
         )
         for name in map(names.capture, ("insert", "update", "delete"))
     ]
-    steps += [_drop(database, name) for name in (names.log, names.copy)]
-    steps += [_drop(database, name) for name in session.read("look for copies", lambda c: _all_was(c, names))]
+    steps += [drop_step(database, name) for name in (names.log, names.copy)]
+    steps += [drop_step(database, name) for name in session.read("look for copies", lambda c: _all_was(c, names))]
     with undisturbed(lease):
         run_steps(lease, table, steps, first=lambda c: lease.write(c, cursor=None, rows_done=0), last=lease.renew)
 
@@ -100,7 +100,7 @@ def _unsettled(connection: sa.Connection) -> list[tuple[str, CopyNames]]:
 def _finish(lease: Lease, table: str, names: CopyNames) -> None:
     """Drop the old table, with which the names of its triggers become free; give them to the twins; drop the log."""
     session, database = lease.session, lease.session.database
-    steps = [_drop(database, name) for name in session.read("look for copies", lambda c: _all_was(c, names))]
+    steps = [drop_step(database, name) for name in session.read("look for copies", lambda c: _all_was(c, names))]
     for one in session.read("read the triggers", lambda c: catalog.triggers(c, table)):
         if not is_twin(one.name):
             continue
@@ -113,7 +113,7 @@ def _finish(lease: Lease, table: str, names: CopyNames) -> None:
         drop = database.drop_trigger(table, one.name)
         steps.append(Step(f"create trigger {name}", (create,), _is_there(one.name), impact=database.trigger_impact))
         steps.append(Step(f"drop trigger {one.name}", drop, _is_there(one.name), impact=database.trigger_impact))
-    steps.append(_drop(database, names.log))
+    steps.append(drop_step(database, names.log))
     run_steps(lease, table, steps, first=lease.renew, last=lease.renew)
 
 
@@ -121,7 +121,8 @@ def _all_was(connection: sa.Connection, names: CopyNames) -> list[str]:
     return sorted(catalog.tables_like(connection, names.was))
 
 
-def _drop(database: Database, table: str) -> Step:
+def drop_step(database: Database, table: str) -> Step:
+    """Return the step that drops a table that nobody uses."""
     return Step(f"drop table {table}", (f"DROP TABLE IF EXISTS {database.quote(table)}",), always, impact=_NOBODY)
 
 

@@ -19,7 +19,8 @@ from functools import partial
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from bascule.schema.databases import Database
+from bascule.schema.databases import Database, Step
+from bascule.schema.databases.base import always
 from bascule.schema.lease import Lease
 from bascule.schema.refusals import LockNotGranted, StatementFailed
 from bascule.schema.table_copy import catalog
@@ -27,7 +28,7 @@ from bascule.schema.table_copy.filling import Filling, copying
 from bascule.schema.table_copy.names import CopyNames
 from bascule.schema.table_copy.settle import is_swapped
 
-__all__ = ["TableChanged", "is_changed", "may_lock_tables", "swap"]
+__all__ = ["TableChanged", "is_changed", "may_lock_tables", "rename_step", "swap"]
 
 _LOCK_WAIT_S = 0.5  # for locks; their own timeout knows whole seconds only
 _IDLE_S = 1
@@ -84,8 +85,15 @@ def swap(lease: Lease, filling: Filling, note: catalog.Note, catch_up: Callable[
 
 def _begin(connection: sa.Connection, lease: Lease, filling: Filling) -> int:
     lease.renew(connection)
-    table, copy = filling.keyset.table, filling.names.copy
-    return lease.journal(connection, f"RENAME TABLE {table} TO {filling.names.was}..., {copy} TO {table}")
+    (statement,) = rename_step(lease.session.database, filling.keyset.table, filling.names).statements
+    return lease.journal(connection, statement)
+
+
+def rename_step(database: Database, table: str, names: CopyNames) -> Step:
+    """Return the RENAME that each try makes, for people to read; `n` stands for the number of the try."""
+    of, copy, was = (database.quote(name) for name in (table, names.copy, f"{names.was}n"))
+    statement = f"RENAME TABLE {of} TO {was}, {copy} TO {of}"
+    return Step(f"put {names.copy} in the place of {table}", (statement,), always, impact=database.instant)
 
 
 def _try(lease: Lease, filling: Filling, note: catalog.Note) -> None:
