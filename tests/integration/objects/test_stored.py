@@ -424,8 +424,16 @@ def kinds():
     )
 
 
+def elsewhere(store):
+    """Put the session into another time zone than UTC."""
+    statements = {"postgresql": "SET TIME ZONE 'Asia/Tokyo'", "mysql": "SET time_zone = '+09:00'"}
+    if statement := statements.get(store.connection.dialect.name):
+        store.connection.exec_driver_sql(statement)
+
+
 def test_every_kind_of_field_comes_back_from_its_column(db):
     with Session(db) as store:
+        elsewhere(store)
         full, empty = kinds(), Kinds()
         full.unkept = "only in memory"
         full.create(store)

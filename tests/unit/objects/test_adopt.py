@@ -154,7 +154,7 @@ class Case:
             yield from self.read(primitive)
             yield from self.read(wire)
             for name in wire["versioned_object.data"]:
-                for junk in (None, 5, "x", [], {}, ["x"], {"a": None}):
+                for junk in (None, 5, -1, -0.5, "x", [], {}, ["x"], {"a": None}):
                     data = {**wire["versioned_object.data"], name: junk}
                     yield from self.read({**wire, "versioned_object.data": data})
 
@@ -296,6 +296,7 @@ def seen(made):
         ("1.0", None),
         ("1.1", {"AdoptedKid": "1.0"}),
         (None, {"a": "1.0"}),
+        (None, {"AdoptedKid": "1.0"}),
     ):
         yield text(outcome(made.obj_to_primitive, target, manifest))
     yield sorted(made.obj_what_changed()), outcome(made.obj_to_primitive, "9.9")
@@ -353,6 +354,11 @@ def test_payloads_of_older_and_newer_versions_are_met_as_before():
         stranger = {**kid, "versioned_object.name": "AdoptedAll"}
         yield outcome(AdoptedAll.obj_from_primitive, {**primitive, "versioned_object.data": {**data, "kid": stranger}})
         yield outcome(AdoptedAll.obj_from_primitive, {**primitive, "versioned_object.namespace": "other"})
+        stranger = {**primitive["versioned_object.data"]["kid"], "versioned_object.name": "AdoptedKids"}
+        yield outcome(AdoptedAll.obj_from_primitive, {**primitive, "versioned_object.data": {**data, "kid": stranger}})
+        yield outcome(
+            AdoptedAll.obj_from_primitive, {**primitive, "versioned_object.data": {**data, "kids": [stranger]}}
+        )
 
     stock = list(met())
     with adopt(CLASSES):
@@ -415,6 +421,23 @@ def test_overridden_changes_names_and_init_are_asked():
     with adopt([AdoptedOwn]) as adopted:
         assert adopted.accelerated == (AdoptedOwn,)
         assert all_of_it() == stock
+
+
+def test_a_read_only_field_that_init_has_set_is_guarded_as_before():
+    @register
+    class AdoptedSet(Base):
+        fields = {"a": fields.IntegerField(read_only=True)}  # noqa: RUF012  # oslo's form
+
+        def __init__(self, *arguments, **values):
+            super().__init__(*arguments, **values)
+            self.a = 1
+
+    same, other = AdoptedSet().obj_to_primitive(), AdoptedSet().obj_to_primitive()
+    other["versioned_object.data"]["a"] = 2
+    with adopt([AdoptedSet]):
+        assert AdoptedSet.obj_from_primitive(same).a == 1
+        with pytest.raises(exception.ReadOnlyFieldError):
+            AdoptedSet.obj_from_primitive(other)
 
 
 def test_subclasses_that_are_not_adopted_stay_as_they_are():
