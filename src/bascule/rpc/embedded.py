@@ -5,6 +5,7 @@ that it is there, and may commit together with it.
 """
 
 import json
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -71,16 +72,18 @@ class EmbeddedTransport:
         """
         refuser = str(self.release) if self.release is not None else taker
         self._tidy()
-        for message in self._candidates(topic, refuser):
-            if message.call is not None:
-                if message.call.deadline <= self.clock():
-                    self.done(message)
-                elif self._take(message, taker):
-                    return message
-            elif not can_handle(message):
+        candidates = self._candidates(topic, refuser)
+        while candidates:
+            message = candidates.pop(0)
+            if message.call is not None and message.call.deadline <= self.clock():
+                self.done(message)
+            elif message.call is None and not can_handle(message):
                 self._mark_refused(message, refuser)
             elif self._take(message, taker):
                 return message
+            else:
+                # Others are at it: whoever lost the race for the oldest must not race for the next one, too.
+                random.shuffle(candidates)
         return None
 
     def done(self, message: Message) -> None:
