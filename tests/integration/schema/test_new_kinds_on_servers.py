@@ -481,12 +481,6 @@ def test_what_a_swap_would_not_take_along_is_refused(postgresql_db, ddl, why):
         widened.engine(postgresql_db, [widened.KEY]).expand()
 
 
-def test_mariadb_would_copy_the_table_and_refuses_a_wider_key(mariadb_db):
-    write(mariadb_db, "CREATE TABLE owners (id integer AUTO_INCREMENT PRIMARY KEY)")
-    with pytest.raises(BadChange, match="keeps writers waiting"):
-        widened.engine(mariadb_db, [widened.KEY]).expand()
-
-
 @pytest.mark.parametrize(
     ("server", "world", "phase", "every"),
     [
