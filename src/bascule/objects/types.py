@@ -2,8 +2,9 @@
 
 import re
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+from bascule.objects.kinds.raw import AnyJson
 from bascule.objects.kinds.scalars import AtLeast, Flag, Plain
 from bascule.objects.kinds.texts import Newer, Pattern
 
@@ -12,6 +13,7 @@ __all__ = [
     "IPAddress",
     "IPInterface",
     "IPNetwork",
+    "Json",
     "MacAddress",
     "Newer",
     "NonNegativeFloat",
@@ -45,6 +47,7 @@ PciAddress: TypeAlias = Annotated[
 VersionPredicate: TypeAlias = Annotated[str, matching(f"{_RELATION}(?:,{_RELATION})*", "version predicate")]
 NonNegativeInt: TypeAlias = Annotated[int, AtLeast(Plain(int), 0)]
 NonNegativeFloat: TypeAlias = Annotated[float, AtLeast(Plain(float), 0)]
+Json: TypeAlias = Annotated[Any, AnyJson()]  # Any: what JSON may be
 FlexibleBool: TypeAlias = Annotated[bool, Flag()]
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 IPInterface: TypeAlias = IPv4Interface | IPv6Interface

@@ -386,6 +386,10 @@ KINDS = sa.Table(
     sa.Column("flag", sa.Boolean),
     sa.Column("price", sa.Numeric(10, 2)),
     sa.Column("weight", sa.Double),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("worded", sa.Text),
+    sa.Column("document", sa.JSON),
+    sa.Column("notes", sa.Text),
 )
 
 
@@ -403,6 +407,10 @@ class Kinds(Stored, namespace="shop", table=KINDS, columns={"unkept": None}):
     flag: bool | None = None
     price: float | None = None
     weight: float | None = None
+    raw: bytes | None = None
+    worded: bytes | None = None
+    document: types.Json | None = None
+    notes: types.Json | None = None
     unkept: str = ""
 
 
@@ -421,6 +429,10 @@ def kinds():
         flag=True,
         price=12.25,
         weight=0.1,
+        raw=b"\x00\xff",
+        worded=b"\x00\xff",
+        document={"a": [1, {"b": None}]},
+        notes="a text",
     )
 
 
@@ -445,12 +457,13 @@ def test_every_kind_of_field_comes_back_from_its_column(db):
         assert read == full
         assert read.at.microsecond == 123456
         assert Kinds.get(store, empty.id) == empty
-        for name in ("at", "uuid", "colour", "named", "address", "flag", "price"):
+        for name in ("at", "uuid", "colour", "named", "address", "flag", "price", "raw", "worded"):
             assert [each.id for each in Kinds.query(store, {name: getattr(full, name)})] == [full.id], name
         for name in ("tags", "marks", "part", "at"):
             assert [each.id for each in Kinds.query(store, {name: None})] == [empty.id], name
         read.tags["b"] = "c"
         read.part.code = "y"
+        read.document["a"][1]["b"] = "changed inside"
         read.save(store)
         assert Kinds.get(store, full.id) == read
         read.tags = read.part = read.at = None

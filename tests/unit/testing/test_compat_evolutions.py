@@ -65,6 +65,8 @@ FIELDS = {
     "list[Other]": "default=[]",
     "dict[str, Child | None]": "default={}",
     "dict[str, dict[str, Child]]": "default={}",
+    "bytes": 'default=b"x"',
+    "types.Json": "default=None",
 }
 YOUNG = [
     ("class Secret(", 'class Young(Object, namespace="sample", since="2027.1"):\n    a: int\n\n\nclass Secret('),

@@ -1,6 +1,7 @@
 """The test that docs/howto/prove-compatibility.md gives to a service, run by pytest itself in a copy of the sample."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -29,8 +30,9 @@ def copy_of_the_service(tmp_path):
 
 def run(folder, text):
     (folder / "service.py").write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "test_compat.py"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_compat.py"]
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_shipped_test_passes_and_fails_as_it_should(copy_of_the_service):

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from bascule.objects.kinds import Kind
 from bascule.objects.kinds.containers import Around, Nullable
 from bascule.objects.kinds.nested import Nested, OneOf
+from bascule.objects.kinds.raw import AnyJson, Binary
 from bascule.objects.kinds.scalars import Plain
 from bascule.objects.kinds.texts import Moment
 from bascule.release import Release
@@ -25,7 +26,7 @@ class InColumn:
     """One field's kind and its column. Any: values of the kind, and what the column's type takes and gives.
 
     Moments are kept with their fractions of a second, in UTC, with a zone where the column has one. Lists, dicts,
-    sets and objects are JSON, in a column of JSON or of text. All else is kept as it travels.
+    sets, objects and any JSON are JSON, in a column of JSON or of text. All else is kept as it travels.
     """
 
     kind: Kind
@@ -34,7 +35,7 @@ class InColumn:
     @property
     def is_structured(self) -> bool:
         """Whether the value is JSON in its column."""
-        return isinstance(self._bare(), (Around, Nested, OneOf))
+        return isinstance(self._bare(), (Around, Nested, OneOf, AnyJson))
 
     def to_column(self, value: Any, pin: Release | None) -> Any:
         """Return what is written at the pin."""
@@ -43,6 +44,8 @@ class InColumn:
             return sa.null() if isinstance(column, sa.JSON) else None
         if isinstance(kind, Moment):
             return value if getattr(column, "timezone", False) else value.replace(tzinfo=None)
+        if isinstance(kind, Binary) and isinstance(column, sa.LargeBinary):
+            return value
         wire = kind.to_wire(value, pin)
         if self.is_structured:
             return wire if isinstance(column, sa.JSON) else json.dumps(wire, separators=(",", ":"))
@@ -59,7 +62,9 @@ class InColumn:
             return None
         if isinstance(kind, Moment) and isinstance(data, datetime):
             return kind.checked(data)
-        if self.is_structured and isinstance(data, str):
+        if isinstance(kind, Binary) and isinstance(data, bytes):
+            return kind.checked(data)
+        if self.is_structured and isinstance(data, str) and not isinstance(self.column.type, sa.JSON):
             return kind.from_wire(_parsed(data))
         if isinstance(kind, Plain) and isinstance(data, Decimal):
             return kind.checked(kind.kind(data))

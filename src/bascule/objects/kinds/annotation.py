@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from bascule.objects.kinds.containers import ListOf, MapOf, Nullable, SetOf
 from bascule.objects.kinds.kind import Kind
 from bascule.objects.kinds.nested import Nested, OneOf
+from bascule.objects.kinds.raw import Binary
 from bascule.objects.kinds.scalars import Plain
 from bascule.objects.kinds.texts import ADDRESSES, Address, Choice, Member, Moment, Newer
 
@@ -23,9 +24,9 @@ def kind_of(annotation: Any) -> Kind:  # Any: what typing gives for an annotatio
     made = _generic(origin, arguments) if origin is not None else _class(annotation)
     if made is None:
         raise TypeError(
-            f"{annotation!r} cannot travel between releases; use str, int, float, bool, datetime, an Enum or Literal "
-            "of words, an address of ipaddress, an Object, a type of bascule.objects.types, or X | None, list[X], "
-            "set[X], dict[str, X] of these"
+            f"{annotation!r} cannot travel between releases; use str, int, float, bool, bytes, datetime, an Enum or "
+            "Literal of words, an address of ipaddress, an Object, a type of bascule.objects.types, or X | None, "
+            "list[X], set[X], dict[str, X] of these"
         )
     return made
 
@@ -33,8 +34,8 @@ def kind_of(annotation: Any) -> Kind:  # Any: what typing gives for an annotatio
 def _class(annotation: Any) -> Kind | None:
     if annotation in _SCALARS:
         return Plain(annotation)
-    if annotation is datetime:
-        return Moment()
+    if annotation in (datetime, bytes):
+        return Moment() if annotation is datetime else Binary()
     if annotation in ADDRESSES:
         return Address((annotation,))
     if isinstance(annotation, type) and hasattr(annotation, "object_name"):
