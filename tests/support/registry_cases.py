@@ -55,6 +55,8 @@ def the_tables_of_an_older_release_grow_once_by_many(engine):
     with engine.begin() as connection:
         connection.execute(CreateTable(without(FLEET, "supported_from", "manifest")))
         connection.execute(CreateTable(without(PIN, "proposed", "proposed_epoch")))
+    assert registry(engine, NEW).status() == (None, 0, None, ()), "one may look before they have grown"
+    assert registry(engine, NEW).live_older(NEW) == []
     in_parallel(*[registry(engine, NEW).create_tables] * 4)
     with registry(engine, NEW, beat_s=0.05).join("api-1", "api") as member:
         eventually(lambda: member.pin == NEW)

@@ -21,7 +21,7 @@ from bascule.lifecycle.pin import LIVE_STATES, FleetUnsettled, MemberRow, PinRow
 from bascule.lifecycle.retire import observed_dead, remove_dead
 from bascule.lifecycle.rows import forget, read_living, read_members, read_pin, write_member, write_pin
 from bascule.lifecycle.status import process_status
-from bascule.lifecycle.tables import FLEET, PIN, create_missing
+from bascule.lifecycle.tables import FLEET, PIN, absent_columns, create_missing
 from bascule.lifecycle.transaction import dedicated_connection, locked, short
 from bascule.lifecycle.watch import Watch, living, watched
 from bascule.release import Release
@@ -223,7 +223,10 @@ class Registry:
             inspector = sa.inspect(connection)
             if not (inspector.has_table(PIN.name) and inspector.has_table(FLEET.name)):
                 return None, ()
-            return read_pin(connection, self.service), read_members(connection, self.service)
+            # A command of this release may look before any process of it has made the tables grow.
+            absent = {name for table in (PIN, FLEET) for name in absent_columns(connection, table)}
+            row = read_pin(connection, self.service, absent=absent)
+            return row, read_members(connection, self.service, absent=absent)
 
     def _change(self, change: Callable[[PinRow, tuple[MemberRow, ...]], PinRow]) -> None:
         with dedicated_connection(self.engine) as connection, locked(connection, self.service):

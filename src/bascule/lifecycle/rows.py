@@ -1,7 +1,7 @@
 """Rows of the registry's tables to values and back."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,13 +17,12 @@ __all__ = ["bury", "forget", "read_living", "read_members", "read_pin", "write_m
 log = logging.getLogger(__name__)
 
 
-def read_pin(connection: sa.Connection, service: str) -> PinRow | None:
-    """Return the service's pin, or None before its first process. Raises ReleaseError when it is damaged."""
-    row = connection.execute(
-        sa.select(PIN.c.pin, PIN.c.epoch, PIN.c.hold, PIN.c.proposed, PIN.c.proposed_epoch).where(
-            PIN.c.service == service
-        )
-    ).first()
+def read_pin(connection: sa.Connection, service: str, *, absent: Collection[str] = ()) -> PinRow | None:
+    """Return the service's pin, or None before its first process; `absent` columns were not added yet, and are null.
+
+    Raises ReleaseError when it is damaged.
+    """
+    row = connection.execute(sa.select(*_columns(PIN, absent)).where(PIN.c.service == service)).first()
     if row is None:
         return None
     # A release that knows of no proposals may have moved the pin since.
@@ -66,10 +65,10 @@ def read_living(
     return alive + bury(connection, dead)
 
 
-def read_members(connection: sa.Connection, service: str) -> tuple[MemberRow, ...]:
-    """Return every process that the registry still knows, oldest first."""
+def read_members(connection: sa.Connection, service: str, *, absent: Collection[str] = ()) -> tuple[MemberRow, ...]:
+    """Return every process that the registry still knows, oldest first; `absent` columns are read as null."""
     rows = connection.execute(
-        sa.select(FLEET).where(FLEET.c.service == service).order_by(FLEET.c.started_at, FLEET.c.id)
+        sa.select(*_columns(FLEET, absent)).where(FLEET.c.service == service).order_by(FLEET.c.started_at, FLEET.c.id)
     ).mappings()
     return tuple(_member(dict(row)) for row in rows)
 
@@ -101,6 +100,10 @@ def forget(connection: sa.Connection, members: Iterable[MemberRow]) -> None:
     gone = [member.id for member in members]
     if gone:
         connection.execute(sa.delete(FLEET).where(FLEET.c.id.in_(gone)))
+
+
+def _columns(table: sa.Table, absent: Collection[str]) -> list[sa.ColumnElement[Any]]:  # Any: columns of many types
+    return [sa.null().label(column.name) if column.name in absent else column for column in table.columns]
 
 
 def _member(row: dict[str, Any]) -> MemberRow:  # Any: columns of many types

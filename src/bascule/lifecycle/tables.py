@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateTable
 
-__all__ = ["FLEET", "METADATA", "PIN", "create_missing"]
+__all__ = ["FLEET", "METADATA", "PIN", "absent_columns", "create_missing"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,9 @@ def create_missing(engine: sa.Engine, tables: tuple[sa.Table, ...]) -> None:
     """
     for table in tables:
         _persistently(lambda table=table: _create_table(engine, table), table.name)  # type: ignore[misc]
-        for name in _missing_columns(engine, table):
+        with engine.connect() as connection:
+            absent = absent_columns(connection, table)
+        for name in absent:
             column = table.c[name]
             _persistently(lambda column=column: _add_column(engine, column), f"{table.name}.{name}")  # type: ignore[misc]
 
@@ -71,15 +73,15 @@ def _create_table(engine: sa.Engine, table: sa.Table) -> None:
             connection.execute(CreateTable(table, if_not_exists=True))
 
 
-def _missing_columns(engine: sa.Engine, table: sa.Table) -> list[str]:
-    with engine.connect() as connection:
-        present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+def absent_columns(connection: sa.Connection, table: sa.Table) -> list[str]:
+    """Return the names of those columns that the table, made by an older release, does not have yet."""
+    present = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
     return [column.name for column in table.columns if column.name not in present]
 
 
 def _add_column(engine: sa.Engine, column: "sa.Column[object]") -> None:
     with engine.begin() as connection:
-        if column.name in {each["name"] for each in sa.inspect(connection).get_columns(column.table.name)}:
+        if column.name not in absent_columns(connection, column.table):
             return
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'"))

@@ -24,7 +24,9 @@ def engine(tmp_path):
 
 
 def registry(engine, release=NEW, **options):
-    it = Registry(engine, service="small", release=release, supported_from=OLD, **{"ttl_s": 0.5, "beat_s": 0.05, **options})
+    it = Registry(
+        engine, service="small", release=release, supported_from=OLD, **{"ttl_s": 0.5, "beat_s": 0.05, **options}
+    )
     it.create_tables()
     return it
 

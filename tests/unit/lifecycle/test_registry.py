@@ -385,7 +385,8 @@ def test_the_tables_of_an_older_release_grow_while_its_processes_go_on(one_engin
         numbers = {"started_at": 1.0, "heartbeat_at": time.time(), "acknowledged_epoch": 1, "refused": 0}
         names = {"id": "x", "service": "keymanager", "release": "2026.2"}
         connection.execute(sa.insert(FLEET).values(**values, **numbers, **names))
-    it = registry(one_engine, NEW)
+    it = Registry(one_engine, service="keymanager", release=NEW, supported_from=OLD, beat_s=NEVER_S)
+    assert len(it.live_older(NEW)) == 1
     it.create_tables()
     with it.join("api-2", "api") as member:
         member.beat()
