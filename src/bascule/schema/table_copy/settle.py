@@ -127,8 +127,8 @@ def drop_step(database: Database, table: str) -> Step:
 
 
 def _shut_out(connection: sa.Connection, lease_s: float) -> bool:
-    # An idle connection that holds the lock is closed when the lease is over.
-    connection.execute(sa.text("SET SESSION wait_timeout = :seconds"), {"seconds": max(2, round(lease_s))})
+    # The connection of an engine that hangs is closed, and with it the lock is free; a busy machine is no reason.
+    connection.execute(sa.text("SET SESSION wait_timeout = :seconds"), {"seconds": max(30, round(3 * lease_s))})
     return bool(connection.scalar(sa.text("SELECT GET_LOCK(:name, 0)"), {"name": _lock(connection)}))
 
 
