@@ -3,11 +3,13 @@
 A client sends objects to a server in another process, which sends them back; both sides read and write every object,
 of 20 fields with eleven objects inside (benchmarks/objects.py). Each round times one call of either side right after
 the other on the wall clock, so that a busy machine slows both; the ratio is theirs. A target counts as met when the
-median of the rounds is there; a missed one is said, and does not fail the command.
+median of the rounds is there; a missed one is said, and does not fail the command. The last column compares the CPU
+seconds of client and server over all rounds, which other work on the machine does not change.
 """
 
 import argparse
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -15,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -76,7 +78,7 @@ class PeerSerializer(ovo.VersionedObjectSerializer):
 
 @dataclass(frozen=True)
 class Measured:
-    """One line of the result; `ours_ms` and `peer_ms` are medians of the rounds."""
+    """One line of the result; `ours_ms` and `peer_ms` are medians, `cpu_ratio` is that of client and server in all."""
 
     objects: int
     ours_ms: float
@@ -84,6 +86,7 @@ class Measured:
     ratio_min: float
     ratio_median: float
     ratio_max: float
+    cpu_ratio: float
     target: float | None
     met: bool
 
@@ -119,8 +122,8 @@ def serving(side: str, url: str):  # noqa: ANN201  # a context of one process
         process.wait(30)
 
 
-def callers(url: str) -> tuple[Callable[[list[Top]], list[Top]], Callable[[list[OvoTop]], list[OvoTop]]]:
-    """Return what calls either server."""
+def callers(url: str) -> list[Callable[[list[Any]], Any]]:
+    """Return what calls our server, and what calls the peer's."""
     client = Client(Echo, RabbitTransport(url, release=NEW), pin=lambda: NEW)
     peer = oslo.get_rpc_client(
         rpc_transport(url, None, prefetch=0),
@@ -128,38 +131,52 @@ def callers(url: str) -> tuple[Callable[[list[Top]], list[Top]], Callable[[list[
         serializer=PeerSerializer(),
         timeout=_READY_S,
     )
-    return (lambda tops: client.call("echo", tops=tops)), (lambda tops: peer.call({}, "echo", tops=tops))
+    return [lambda tops: client.call("echo", tops=tops), lambda tops: peer.call({}, "echo", tops=tops)]
 
 
-def measure(count: int, ours: Callable[[list[Top]], Any], peer: Callable[[list[OvoTop]], Any], rounds: int) -> Measured:
-    our_tops = [Top.hydrate(top_row(Kid.hydrate)) for _ in range(count)]
-    peer_tops = [ovo_hydrate(OvoTop, top_row(lambda row: ovo_hydrate(OvoKid, row))) for _ in range(count)]
-    for mine, its in zip(ours(our_tops), peer(peer_tops), strict=True):
+def measure(count: int, calls: list[Callable[[list[Any]], Any]], servers: list[int], rounds: int) -> Measured:
+    """Call ours and the peer in turns; `servers` are the ids of their processes."""
+    tops = [
+        [Top.hydrate(top_row(Kid.hydrate)) for _ in range(count)],
+        [ovo_hydrate(OvoTop, top_row(lambda row: ovo_hydrate(OvoKid, row))) for _ in range(count)],
+    ]
+    for mine, its in zip(calls[0](tops[0]), calls[1](tops[1]), strict=True):
         check_equal(mine, its)
-    times = []
+    walls: list[list[float]] = [[], []]
+    cpu = [-server_cpu_seconds(server) for server in servers]
     for number in range(rounds):
         # Who comes first changes: what one side leaves behind is the other's to bear every second time.
-        pair = [(ours, our_tops), (peer, peer_tops)]
-        took = [seconds(*each) for each in (pair if number % 2 else reversed(pair))]
-        times.append(took if number % 2 else took[::-1])
-    ratios = [its / mine for mine, its in times]
+        for side in (0, 1) if number % 2 else (1, 0):
+            wall, of_client = seconds(calls[side], tops[side])
+            walls[side].append(wall)
+            cpu[side] += of_client
+    cpu = [so_far + server_cpu_seconds(server) for so_far, server in zip(cpu, servers, strict=True)]
+    ratios = [its / mine for mine, its in zip(*walls, strict=True)]
     target, median = TARGETS[count], statistics.median(ratios)
     return Measured(
         count,
-        round(statistics.median(mine for mine, _ in times) * 1e3, 2),
-        round(statistics.median(its for _, its in times) * 1e3, 2),
+        round(statistics.median(walls[0]) * 1e3, 2),
+        round(statistics.median(walls[1]) * 1e3, 2),
         round(min(ratios), 1),
         round(median, 1),
         round(max(ratios), 1),
+        round(cpu[1] / cpu[0], 1),
         target,
         target is None or median >= target,
     )
 
 
-def seconds(call: Callable[[Any], Any], tops: list[Any]) -> float:
-    start = time.perf_counter()
+def server_cpu_seconds(pid: int) -> float:
+    """Return what a process has used so far; Linux counts it in hundredths of a second."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def seconds(call: Callable[[Any], Any], tops: list[Any]) -> tuple[float, float]:
+    """Return the seconds that a call took, and those that the processor worked on it here."""
+    start, cpu = time.perf_counter(), time.process_time()
     call(tops)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu
 
 
 def main() -> None:
@@ -175,12 +192,16 @@ def main() -> None:
         return
     libraries = ", ".join(f"{name} {version(name)}" for name in ("oslo.messaging", "oslo.versionedobjects"))
     print(f"Python {sys.version.split()[0]}, {libraries}, RabbitMQ on this machine, wall clock")
-    print(f"{'objects there and back':24}{'ours ms':>9}{'peer ms':>9}{'ratio':>8}{'spread':>16}{'target':>8}")
-    with RabbitMQ() as broker, serving("ours", broker.transport_url), serving("peer", broker.transport_url):
-        ours, peer = callers(broker.transport_url)
-        ours([])
-        wait_for_peer(peer)
-        results = [print_line(measure(count, ours, peer, arguments.rounds)) for count in TARGETS]
+    print(
+        f"{'objects there and back':24}{'ours ms':>9}{'peer ms':>9}{'ratio':>8}{'spread':>16}{'target':>8}{'of CPU':>9}"
+    )
+    with ExitStack() as stack:
+        url = stack.enter_context(RabbitMQ()).transport_url
+        servers = [stack.enter_context(serving(side, url)).pid for side in ("ours", "peer")]
+        calls = callers(url)
+        calls[0]([])
+        wait_for_peer(calls[1])
+        results = [print_line(measure(count, calls, servers, arguments.rounds)) for count in TARGETS]
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
@@ -200,6 +221,7 @@ def print_line(each: Measured) -> dict[str, Any]:
     spread = f"{each.ratio_min:.1f} - {each.ratio_max:.1f}"
     target = "" if each.target is None else f"{each.target:g}x"
     line = f"{each.objects:<24}{each.ours_ms:9.2f}{each.peer_ms:9.2f}{each.ratio_median:7.1f}x{spread:>16}{target:>8}"
+    line += f"{each.cpu_ratio:8.1f}x"
     print(line + ("" if each.met else "  MISSED"), flush=True)
     return asdict(each)
 

@@ -21,6 +21,7 @@ from bascule.rpc.tables import create_missing, insert_new, read_committed
 __all__ = ["MESSAGE", "EmbeddedTransport"]
 
 _LOOK_AT_ONCE = 20
+_LOOK_EVERY_S = 0.05
 _KEEP_LATE_REPLIES_S = 600.0  # for callers whose clocks are wrong by less
 
 
@@ -99,8 +100,8 @@ class EmbeddedTransport:
         """Leave the message alone until its lease ends: it failed, and may fail again."""
 
     def wait(self, timeout_s: float) -> None:
-        """Sleep: a table tells nobody that a row came in."""
-        time.sleep(timeout_s)
+        """Sleep a little: a table tells nobody that a row came in."""
+        time.sleep(min(timeout_s, _LOOK_EVERY_S))
 
     def give_back(self, message: Message) -> None:
         """Let somebody else take the message now instead of after the lease."""

@@ -11,7 +11,7 @@ from bascule.rpc.server import Server
 
 __all__ = ["Receiver", "Receiving"]
 
-_IDLE_S = 0.05
+_IDLE_S = 0.2  # which a stop may have to wait for
 
 log = logging.getLogger(__name__)
 

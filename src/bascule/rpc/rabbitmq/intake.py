@@ -8,6 +8,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -17,7 +18,8 @@ from bascule.rpc.rabbitmq.library import rpc_common
 __all__ = ["Intake"]
 
 _SHORTEST_WAIT_S = 0.002
-_LONGEST_WAIT_S = 0.1
+_LONGEST_WAIT_S = 0.1  # while a message's end may be told any moment
+_LONGEST_IDLE_S = 0.5  # which a drain may have to wait for
 _AFTER_FAILURE_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ class Intake:
         self._driver, self._exchange, self._topic = driver, exchange, topic  # Any: the library has no types
         self._hold_s, self._on_delivery = hold_s, on_delivery
         self._waiting: deque[Delivery] = deque()
+        self._open: set[Delivery] = set()  # delivered and not ended; the thread's own
         self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._stopping, self._stopped, self._closing = threading.Event(), threading.Event(), threading.Event()
         self._conn: Any = None
@@ -51,6 +54,7 @@ class Intake:
                 return None
             if self._is_current(delivery):
                 return delivery
+            self._tasks.put(partial(self._open.discard, delivery))
         return None
 
     @property
@@ -116,7 +120,8 @@ class Intake:
                 self._conn.consume(timeout=wait_s)
             except rpc_common.Timeout:
                 # Ever longer while nothing happens, and never so long that a message's end is kept waiting.
-                wait_s = _SHORTEST_WAIT_S if busy else min(2 * wait_s, _LONGEST_WAIT_S)
+                longest_s = _LONGEST_WAIT_S if self._open else _LONGEST_IDLE_S
+                wait_s = _SHORTEST_WAIT_S if busy else min(2 * wait_s, longest_s)
             else:
                 wait_s = _SHORTEST_WAIT_S
 
@@ -140,6 +145,7 @@ class Intake:
 
     def _take_in(self, raw: Any) -> None:  # Any: the library's own
         delivery = Delivery(raw, self._conn.channel, dict(raw))
+        self._open.add(delivery)
         self._waiting.append(delivery)
         self._on_delivery()
 
@@ -154,6 +160,7 @@ class Intake:
             task()
 
     def _tell(self, delivery: Delivery, what: Callable[[], object]) -> None:
+        self._open.discard(delivery)
         if not self._is_current(delivery):
             return  # the broker has taken it back already, and delivers it again
         try:
