@@ -46,6 +46,23 @@ def test_the_shipped_test_passes_and_fails_as_it_should(copy_of_the_service):
     assert "1 failed, 12 passed" in bad.stdout
 
 
+def test_the_cases_load_nothing_but_the_standard_library():
+    source = PAGE.parents[2] / "src"
+    code = (
+        f"import sys; sys.path.insert(0, {str(source)!r})\n"
+        "from bascule.objects import Object, frozen_of\n"
+        "from bascule.testing import check, compat_cases\n"
+        "from bascule.documents.manifest import Manifest\n"
+        "from bascule.release import Release\n"
+        "class A(Object):\n    a: int\n"
+        "for case in compat_cases([A], [Manifest('s', Release.parse('1'), objects=frozen_of([A]))]): check(case)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], check=True, capture_output=True, text=True)
+    loaded = {name for name in done.stdout.split() if not name.startswith("_")}
+    assert loaded <= {*sys.stdlib_module_names, "bascule"}
+
+
 def test_manifests_are_read_oldest_first_and_must_be_there(tmp_path):
     with pytest.raises(DocumentError, match="without frozen releases nothing is compared"):
         frozen_manifests(tmp_path)
