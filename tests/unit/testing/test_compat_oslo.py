@@ -157,6 +157,48 @@ def test_the_world_without_a_mistake_is_found_good(adopted):
             check(case)
 
 
+def dropping(*names):
+    """A conversion that drops what is new and does what secret_down does."""
+
+    def obj_make_compatible(self, primitive, target_version):
+        secret_down()["obj_make_compatible"](self, primitive, target_version)
+        for name in names if target_version == "1.0" else ():
+            primitive.pop(name, None)
+
+    return {"bodies": {"secret": {"obj_make_compatible": obj_make_compatible}, "child": CHILD}}
+
+
+LEGAL = {
+    "nothing": {"versions": ("1.0", "1.0"), "bodies": {"secret": secret_down(), "child": CHILD}},
+    "versions alone": dropping(),
+    "a nullable field": {"secret": lambda _w: {"x": fields.IntegerField(nullable=True)}, **dropping("x")},
+    "a list": {"secret": lambda _w: {"x": fields.ListOfStringsField()}, **dropping("x")},
+    "a set": {"secret": lambda _w: {"x": fields.SetOfIntegersField()}, **dropping("x")},
+    "a dict of lists": {"secret": lambda _w: {"x": fields.DictOfListOfStringsField()}, **dropping("x")},
+    "a moment": {"secret": lambda _w: {"x": fields.DateTimeField(tzinfo_aware=False)}, **dropping("x")},
+    "addresses": {
+        "secret": lambda _w: {
+            "x": fields.IPAddressField(),
+            "y": fields.IPNetworkField(),
+            "z": fields.MACAddressField(),
+        },
+        **dropping("x", "y", "z"),
+    },
+    "an object": {"secret": lambda world: {"x": fields.ObjectField(world.child_name, nullable=True)}, **dropping("x")},
+    "objects in a list": {"secret": lambda world: {"x": fields.ListOfObjectsField(world.child_name)}, **dropping("x")},
+    "a child's field": {"child": NEW_CHILD, **dropping()},
+    "a new word": {"secret": lambda _w: {"mode": fields.EnumField(["a", "b", "c"])}, **dropping()},
+    "another kind": {"secret": lambda _w: {"count": fields.IntegerField()}, **dropping()},
+    "a default": {"secret": lambda _w: {"x": fields.StringField(default="d")}, **dropping("x")},
+}
+
+
+@pytest.mark.parametrize("title", LEGAL)
+def test_a_legal_evolution_raises_no_alarm(title):
+    manifest, world = worlds(**LEGAL[title])
+    assert found(manifest, world) == ()
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_classic_mistake_is_found(mistake):
     manifest, world = worlds(**MISTAKES[mistake])
