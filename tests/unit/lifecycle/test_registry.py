@@ -126,6 +126,18 @@ def test_the_pin_waits_for_the_last_old_process_and_every_member_acknowledges(en
     staying.leave()
 
 
+def test_after_the_last_old_process_the_pin_rises_within_five_seconds_without_a_signal(one_engine):
+    leaving = registry(one_engine, OLD, beat_s=0.5).join("api-1", "api")
+    staying = [registry(one_engine, NEW, beat_s=0.5).join(f"api-{number}", "api") for number in (2, 3, 4)]
+    eventually(lambda: all(process.acknowledged_epoch == 1 for process in processes(staying[0].registry).values()))
+    leaving.leave()
+    began = time.monotonic()
+    eventually(lambda: {member.pin for member in staying} == {NEW}, within_s=5)
+    print(f"every process works by the new pin after {time.monotonic() - began:.2f} s")
+    for member in staying:
+        member.leave()
+
+
 def test_a_process_older_than_the_pin_is_refused_and_leaves_no_row(engine):
     it = registry(engine, NEW)
     with it.join("api-1", "api") as member:
