@@ -6,7 +6,7 @@ transaction is ended and begun again as BEGIN IMMEDIATE on that connection, what
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -303,13 +303,15 @@ class SchemaEngine:
 
         with self._session() as session:
             title = session.read("tell its version", _title)
+            rows = self._rows(session)
             return make_plan(
                 session,
                 str(self.release),
                 self.changes,
-                self._rows(session),
+                rows,
                 title,
                 copies_from=self.options.copies_from,
+                unfinished=self._earlier_unfinished(rows),
             )
 
     def history(self) -> tuple[JournalEntry, ...]:
@@ -327,16 +329,19 @@ class SchemaEngine:
             raise BadChange(ids[0], f"changes must come in the order of their releases, up to {self.release}")
 
     def _require_earlier_done(self, rows: dict[str, ChangeRow]) -> None:
+        if unfinished := self._earlier_unfinished(rows):
+            raise EarlierUnfinished([(row.id, row.release, row.phase) for row in unfinished])
+
+    def _earlier_unfinished(self, rows: dict[str, ChangeRow]) -> list[ChangeRow]:
+        """Return the changes of earlier releases that only those can finish, from their own environments."""
         own = {change.id for change in self.changes} | {_BASE}
-        unfinished = [
-            (row.id, row.release, row.phase)
+        return [
+            row
             for row in rows.values()
             if row.id not in own
             and Release.parse(row.release) < self.release
             and row.phase not in (*Phase.UNTOUCHED, Phase.CONTRACTED, Phase.PURGED)
         ]
-        if unfinished:
-            raise EarlierUnfinished(unfinished)
 
     def _is_to_go_back(self, change: Change, row: ChangeRow, to: Release | None) -> bool:
         if to is not None:
@@ -373,8 +378,12 @@ class SchemaEngine:
                 raise
             except SchemaError as error:
                 sentence = error.sentence
-                with suppress(SchemaError):  # the first error tells more than that it could not be recorded
+                try:
                     session.transaction("record the failure", lambda c: lease.write(c, last_error=sentence))
+                except LeaseLost as lost:  # that is why: what we worked on was taken away meanwhile
+                    raise lost from error
+                except SchemaError:  # the first error tells more than that it could not be recorded
+                    pass
                 raise
 
     @contextmanager

@@ -25,6 +25,8 @@ __all__ = ["PlannedPhase", "PlannedStatement", "SchemaPlan", "Size", "make_plan"
 
 PhaseName = Literal["expand", "migrate", "fence", "contract", "purge"]
 _PHASES: tuple[PhaseName, ...] = ("expand", "migrate", "fence", "contract", "purge")
+_ENDING: tuple[PhaseName, ...] = ("contract", "purge")
+_FINISH_FIRST = "is {row.phase}: finish release {row.release} first, from its own environment, with its own contract"
 _SAMPLE_ROWS = 20_000
 # How much longer than reading a row once each kind of work takes, as measured on tables of 200,000 to 300,000 rows.
 _TIMES_A_READ: Mapping[str, Mapping[str, float]] = {
@@ -113,8 +115,12 @@ def make_plan(
     title: str,
     *,
     copies_from: int | None = None,
+    unfinished: Sequence[ChangeRow] = (),
 ) -> SchemaPlan:
-    """Return the plan for what is left to do; `copies_from` as in the engine's options."""
+    """Return the plan for what is left to do; `copies_from` as in the engine's options.
+
+    `unfinished` are changes of earlier releases that this one cannot finish: its contract waits for them.
+    """
     tables = dict.fromkeys(change.table for change in changes)
     sizes = session.read(
         "read sizes", lambda c: {table: Size(table, *session.database.size(c, table)) for table in tables}
@@ -125,7 +131,12 @@ def make_plan(
         "plan the phases",
         lambda c: [planned for phase in _PHASES for change in changes for planned in planner.phase(c, phase, change)],
     )
-    return SchemaPlan(title, release, tuple(sizes.values()), tuple(phases))
+    first = next((number for number, planned in enumerate(phases) if planned.phase in _ENDING), len(phases))
+    barriers = [
+        PlannedPhase("contract", row.id, row.release, row.table_name, (), _FINISH_FIRST.format(row=row))
+        for row in unfinished
+    ]
+    return SchemaPlan(title, release, tuple(sizes.values()), (*phases[:first], *barriers, *phases[first:]))
 
 
 def _read_s(connection: sa.Connection, size: Size) -> float:

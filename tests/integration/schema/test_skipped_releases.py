@@ -210,10 +210,14 @@ def test_contract_refuses_while_a_release_between_is_unfinished(any_db):
     late = make_engine(any_db, CHAIN[3:4], release="2028.1", options=QUICK)
     late.expand()
     late.migrate()
+    barrier = "finish release 2027.1 first, from its own environment"
+    noted = [(each.phase, each.change) for each in late.plan().phases if barrier in each.note]
+    assert noted == [("contract", "name-label")]
     with pytest.raises(EarlierUnfinished, match=r"name-label of 2027\.1 is expanded"):
         late.contract()
     early.migrate()
     early.contract()
+    assert not any(barrier in each.note for each in late.plan().phases)
     late.contract()
 
 

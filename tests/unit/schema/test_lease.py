@@ -5,10 +5,10 @@ import threading
 
 import pytest
 import sqlalchemy as sa
-from support.people import ALIAS, NAMES, columns, create_people, make_engine, people, phases
+from support.people import ALIAS, NAMES, columns, create_people, make_engine, people, phases, write
 
 from bascule.schema import Options, Retry
-from bascule.schema.refusals import LeaseHeld, LeaseLost, LockNotGranted
+from bascule.schema.refusals import LeaseHeld, LeaseLost, LockNotGranted, StatementFailed
 from bascule.schema.state import CHANGES
 
 ROWS = [(f"{number:02}", f"First{number} Last{number}", f"nick{number}") for number in range(30)]
@@ -96,6 +96,21 @@ def test_an_engine_that_lost_its_lease_is_fenced_off_and_its_batch_is_rolled_bac
         schema.migrate(stall)
     assert filled == [3]
     assert sum(row["first"] is not None for row in people(table).values()) == 3
+
+
+def test_an_engine_that_finds_its_table_gone_because_another_took_over_says_so(table):
+    schema, told = make_engine(table, [NAMES]), []
+    schema.expand()
+
+    def stall(progress):
+        if progress.activity == "verify" and not told:
+            told.append(progress)
+            hold_lease(table, "other-host/pid/1/abc", left_s=60)
+            write(table, "ALTER TABLE people RENAME TO elsewhere")
+
+    with pytest.raises(LeaseLost) as caught:
+        schema.migrate(stall)
+    assert isinstance(caught.value.__cause__, StatementFailed)
 
 
 def test_two_engines_at_once_share_the_work_and_no_row_is_walked_twice(table):
