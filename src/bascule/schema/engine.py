@@ -21,7 +21,7 @@ from bascule.schema.changes import Change
 from bascule.schema.derive import Fence, Known, derive
 from bascule.schema.lease import Lease, hold
 from bascule.schema.pace import Pace, PaceName
-from bascule.schema.phases import Fleet, Listener, PhaseRun, require_started
+from bascule.schema.phases import PhaseRun, require_started
 from bascule.schema.refusals import (
     BadChange,
     EarlierUnfinished,
@@ -35,6 +35,7 @@ from bascule.schema.refusals import (
 from bascule.schema.rows import Prefer
 from bascule.schema.session import Retry, Session
 from bascule.schema.state import ChangeRow, JournalEntry, Phase
+from bascule.schema.surroundings import Fleet, Listener
 from bascule.schema.table_copy.settle import settle
 from bascule.schema.throttle import Throttle
 
