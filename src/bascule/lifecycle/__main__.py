@@ -6,7 +6,8 @@ import sys
 import click
 
 from bascule.errors import BasculeError
-from bascule.lifecycle.supervisor import Supervision, supervise
+from bascule.lifecycle.supervision import Supervision
+from bascule.lifecycle.supervisor import supervise
 
 __all__ = ["main"]
 

@@ -16,7 +16,7 @@ from bascule.documents.manifest import Manifest
 from bascule.documents.status import ProcessStatus
 from bascule.errors import LifecycleError
 from bascule.lifecycle.environment import ProcessEnvironment, main_pid, request_stop
-from bascule.lifecycle.heartbeat import Member
+from bascule.lifecycle.member import Member
 from bascule.lifecycle.pin import LIVE_STATES, FleetUnsettled, MemberRow, PinRow, PinTooOld, admit, held, released
 from bascule.lifecycle.retire import observed_dead, remove_dead
 from bascule.lifecycle.rows import forget, read_living, read_members, read_pin, write_member, write_pin

@@ -10,49 +10,17 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from types import FrameType
 
 from bascule.lifecycle.child import Child, tidy
 from bascule.lifecycle.environment import ProcessEnvironment
 from bascule.lifecycle.notify import Notifier
+from bascule.lifecycle.supervision import LONGEST_PAUSE_S, Place, Supervision, open_listener, pause_after
 
-__all__ = ["Supervision", "supervise"]
+__all__ = ["supervise"]
 
-_BACKLOG = 2048
 _LOOK_S = 0.5
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEADY_AFTER_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Supervision:
-    """What is kept running, and how long things may take; all times in seconds.
-
-    `count` processes of `command`; `listens` for those that serve on a socket. A process that is not ready
-    `ready_within_s` after its start is given up, one that has not ended `stop_within_s` after SIGTERM is killed, and
-    one that gives no sign of life for `watchdog_s` is replaced.
-    """
-
-    command: Sequence[str]
-    count: int = 1
-    listens: bool = True
-    ready_within_s: float = 60.0
-    stop_within_s: float = 60.0
-    watchdog_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Place:
-    """One of the `count` processes, and its successor during a reload."""
-
-    name: str
-    serving: Child | None = None
-    successor: Child | None = None
-    failures: int = 0
-    start_at: float = field(default_factory=time.monotonic)
-    wants_successor: bool = False
 
 
 def supervise(supervision: Supervision, *, log: logging.Logger | None = None) -> int:
@@ -75,11 +43,11 @@ class _Supervisor:
         self.wanted, self.log = supervision, log
         self.notifier = Notifier.take()
         self.environment = ProcessEnvironment.read()
-        self.listener = _listener(self.environment) if supervision.listens else None
+        self.listener = open_listener(self.environment) if supervision.listens else None
         self.environ = tidy()
         names = [self.environment.instance] if supervision.count == 1 else None
         self.places = [
-            _Place(names[0] if names else f"{self.environment.instance}-{number}")
+            Place(names[0] if names else f"{self.environment.instance}-{number}")
             for number in range(1, supervision.count + 1)
         ]
         self.leaving: list[Child] = []
@@ -148,7 +116,7 @@ class _Supervisor:
             self._let_go(place.serving, place.successor)
             place.serving = place.successor = None
 
-    def _attend(self, place: _Place, now: float) -> None:
+    def _attend(self, place: Place, now: float) -> None:
         if self.is_stopping:
             return
         if place.serving is None:
@@ -161,11 +129,11 @@ class _Supervisor:
         if place.successor is not None:
             self._hand_over(place, place.successor, now)
 
-    def _turn_of(self, place: _Place) -> bool:
+    def _turn_of(self, place: Place) -> bool:
         """Whether no other process is being replaced: one after the other, so that the rest go on at full strength."""
         return all(other.successor is None for other in self.places if other is not place)
 
-    def _hand_over(self, place: _Place, successor: Child, now: float) -> None:
+    def _hand_over(self, place: Place, successor: Child, now: float) -> None:
         if successor.is_ready:
             self._let_go(place.serving)
             place.serving, place.successor, place.wants_successor = successor, None, False
@@ -175,7 +143,7 @@ class _Supervisor:
             successor.kill()
             self.leaving.append(successor)
 
-    def _replace_when_stuck(self, place: _Place, now: float) -> None:
+    def _replace_when_stuck(self, place: Place, now: float) -> None:
         child = place.serving
         if child is None:
             return
@@ -208,7 +176,7 @@ class _Supervisor:
                 self.code = 1
             child.forget()
 
-    def _ended_by_itself(self, place: _Place, child: Child) -> None:
+    def _ended_by_itself(self, place: Place, child: Child) -> None:
         child.hear()
         child.forget()
         code = child.code()
@@ -223,14 +191,13 @@ class _Supervisor:
         self.log.warning("%s ended with %s by itself; starting it again", child, code)
         self._pause_before_start(place, child)
 
-    def _pause_before_start(self, place: _Place, ended: Child) -> None:
+    def _pause_before_start(self, place: Place, ended: Child) -> None:
         if time.monotonic() - ended.started_at > _STEADY_AFTER_S:
             place.failures = 0
-        pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**place.failures)
+        place.start_at = time.monotonic() + pause_after(place.failures)
         place.failures += 1
-        place.start_at = time.monotonic() + pause_s
 
-    def _start(self, place: _Place) -> Child | None:
+    def _start(self, place: Place) -> Child | None:
         listen_fd = None if self.listener is None else self.listener.fileno()
         try:
             return Child(
@@ -242,7 +209,7 @@ class _Supervisor:
             if not self.has_been_ready:
                 self.code = 1
                 self._stop()
-            place.start_at = time.monotonic() + _LONGEST_PAUSE_S
+            place.start_at = time.monotonic() + LONGEST_PAUSE_S
             return None
 
     def _let_go(self, *children: Child | None) -> None:
@@ -271,19 +238,6 @@ class _Supervisor:
     def _children(self) -> list[Child]:
         mine = [child for place in self.places for child in (place.serving, place.successor) if child is not None]
         return mine + self.leaving
-
-
-def _listener(environment: ProcessEnvironment) -> socket.socket:
-    """Take over the inherited socket, or open one."""
-    if environment.listen_fd is not None:
-        listener = socket.socket(fileno=environment.listen_fd)
-    else:
-        host, _, port = environment.listen.rpartition(":")
-        listener = socket.create_server((host.strip("[]"), int(port)), backlog=_BACKLOG)
-    if listener.family != socket.AF_UNIX:
-        # Accepted connections inherit it; without it a kept connection waits for delayed acknowledgements.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def _drain(wake: socket.socket) -> None:

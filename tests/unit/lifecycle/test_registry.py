@@ -460,8 +460,8 @@ def test_busy_requests_that_hold_the_whole_pool_do_not_stop_the_heart(tmp_path):
     with it.join("api-1", "api") as member:
         eventually(lambda: member.epoch == 3)
         with engine.connect():
-            seen = member._last_beat_at
-            eventually(lambda: member._last_beat_at > seen)
+            seen = member._heart.last_beat_at
+            eventually(lambda: member._heart.last_beat_at > seen)
             with pytest.raises(sa.exc.TimeoutError):
                 engine.connect()
     engine.dispose()
