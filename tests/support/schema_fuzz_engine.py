@@ -1,6 +1,7 @@
 """The engine's process: runs phases as told; a run that shall be killed is a child of it, killed in earnest."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ __all__ = ["Order", "main"]
 
 # The engine's own lock timeouts are for people's transactions; here a lock that is held stays held until we are told.
 _SHORTER = ((re.compile(r"'500ms'"), "'30ms'"), (re.compile(r"(lock_wait_timeout) = 1\b"), r"\1 = 0"))
+_WALKED = "walked "
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,17 @@ def _run_in_child(db, order):
         outcome = Outcome("crashed")
         try:
             _die_at(db, order.run.kill_at)
-            outcome = _run(db, order, None)
+            outcome = _run(db, order, None, lambda *batch: os.write(theirs, f"{_WALKED}{json.dumps(batch)}\n".encode()))
         finally:
             os.write(theirs, f"{outcome.name}\n{outcome.said}".encode())
             os._exit(0)
     os.close(theirs)
     with os.fdopen(ours) as answer:
-        name, _, said = answer.read().partition("\n")
+        lines = answer.read().splitlines()
     _, status = os.waitpid(child, 0)
-    return Outcome("killed") if os.WIFSIGNALED(status) else Outcome(name, said)
+    walked = tuple(tuple(json.loads(line[len(_WALKED) :])) for line in lines if line.startswith(_WALKED))
+    name, *said = [line for line in lines if not line.startswith(_WALKED)] or ["killed"]
+    return Outcome("killed" if os.WIFSIGNALED(status) else name, "\n".join(said), walked)
 
 
 def _die_at(db, number):
@@ -102,7 +106,7 @@ def _die_at(db, number):
     sa.event.listen(db, "commit", count)
 
 
-def _run(db, order, pipe):
+def _run(db, order, pipe, note=lambda *_batch: None):
     run, walked = order.run, []
     looks = itertools.count(1)
 
@@ -112,6 +116,7 @@ def _run(db, order, pipe):
     def tell(progress):
         if progress.activity == "backfill":
             walked.append((progress.change, progress.done))
+            note(*walked[-1])
             if order.stall_at == len(walked):
                 pipe.send("stalled")
                 pipe.recv()

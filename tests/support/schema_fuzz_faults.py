@@ -87,9 +87,11 @@ def _():
         database.differs = lambda self, left, right, kind=None: f"{left} <> {right}"
 
 
-@_fault("an update trigger watches one column of two", "sqlite", "postgresql")
+@_fault("an update trigger watches one column of two")
 def _():
     REWRITES.append((re.compile(r"UPDATE OF (\w+), \w+ ON"), r"UPDATE OF \1 ON"))
+    right = rule.Rule._changed  # servers watch by the condition alone
+    rule.Rule._changed = lambda self, names, row: right(self, tuple(names)[:1], row)
 
 
 def _without_trigger(event):
@@ -186,6 +188,19 @@ def _():
 @_fault("a lease that another engine holds is taken all the same")
 def _():
     lease._died_here = lambda _owner: True
+
+
+@_fault("whoever takes a lease over starts with the first row")
+def _():
+    right = lease._take
+
+    def take(session, connection, change, *holder):
+        left = connection.scalar(sa.select(CHANGES.c.lease_owner).where(CHANGES.c.id == change))
+        if (taken := right(session, connection, change, *holder)) is not None and left is not None:
+            connection.execute(sa.update(CHANGES).where(CHANGES.c.id == change).values(cursor=None, rows_done=0))
+        return taken
+
+    lease._take = take
 
 
 # The guards of the phases.
