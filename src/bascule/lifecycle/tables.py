@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -83,13 +84,25 @@ def _add_column(engine: sa.Engine, column: "sa.Column[object]") -> None:
     with engine.begin() as connection:
         if column.name not in absent_columns(connection, column.table):
             return
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'"))
-        elif engine.dialect.name in {"mysql", "mariadb"}:
-            connection.execute(sa.text(f"SET lock_wait_timeout = {_LOCK_WAIT_S}"))
         quoted = engine.dialect.identifier_preparer.format_table(column.table)
         definition = CreateColumn(column).compile(dialect=engine.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
+        with _impatient(connection):
+            connection.exec_driver_sql(f"ALTER TABLE {quoted} ADD COLUMN {definition}")
+
+
+@contextmanager
+def _impatient(connection: sa.Connection) -> Iterator[None]:
+    """Let statements of the block wait for a lock only shortly; the connection is given back as it was."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        yield
+        return
+    connection.exec_driver_sql(f"SET lock_wait_timeout = {_LOCK_WAIT_S}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("SET lock_wait_timeout = DEFAULT")
 
 
 def _persistently(create: Callable[[], None], name: str) -> None:
