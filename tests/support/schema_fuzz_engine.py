@@ -121,6 +121,7 @@ def _run(db, order, pipe, note=lambda *_batch: None):
                 pipe.send("stalled")
                 pipe.recv()
 
+    copies_from = 0 if run.copies else None
     retry = Retry(within_s=order.within_s, first_s=0.002, longest_s=0.02, sleep=lambda s: time.sleep(min(s, 0.01)))
     schema = _Silent(
         db,
@@ -128,7 +129,14 @@ def _run(db, order, pipe, note=lambda *_batch: None):
         changes=[TWINS[name].change for name in order.changes],
         live_older=live,
         live_same=live,
-        options=Options(lease_s=30.0, lease_wait_s=10.0, retry=retry, pace=Pace(0.0001, 2, 1.0), watch_s=0.0),
+        options=Options(
+            lease_s=30.0,
+            lease_wait_s=10.0,
+            retry=retry,
+            pace=Pace(0.0001, 2, 1.0),
+            watch_s=0.0,
+            copies_from=copies_from,
+        ),
     )
     batches = itertools.count()
     arguments = {

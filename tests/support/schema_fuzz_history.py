@@ -78,7 +78,8 @@ class Run:
     """An engine runs a phase. `kill_at`: SIGKILL before its n-th statement or commit. `batches`: asked to stop then.
 
     `alive`: whether the gate hears of processes that forbid the phase; `later` only when it looks again. `refuse`: a
-    fence refuses the old release's writes instead of counting them.
+    fence refuses the old release's writes instead of counting them. `copies`: a table is copied however small it is,
+    where the database is one for which that is done.
     """
 
     verb: str
@@ -88,6 +89,7 @@ class Run:
     alive: str = "no"
     accept_loss: bool = False
     refuse: bool = False
+    copies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,7 @@ def _runs():
     kill = st.one_of(st.none(), st.sampled_from(range(1, 111)))  # a run has about as many statements
     alive = st.sampled_from(["no"] * 6 + ["yes", "later"])
     return st.one_of(
-        st.builds(Run, st.just("migrate"), kill, st.one_of(st.none(), st.integers(0, 3))),
+        st.builds(Run, st.just("migrate"), kill, st.one_of(st.none(), st.integers(0, 3)), copies=st.booleans()),
         st.builds(Run, st.just("migrate"), st.none(), st.none(), st.sampled_from(["old", "new", None])),
         st.builds(Run, st.just("expand"), kill),
         st.builds(Run, st.just("rollback"), kill, alive=alive, accept_loss=st.booleans()),
@@ -163,7 +165,7 @@ def _bursts():
 
     kill = st.one_of(st.none(), st.sampled_from(range(5, 111)))
     run = st.one_of(
-        st.builds(Run, st.just("migrate"), kill),
+        st.builds(Run, st.just("migrate"), kill, copies=st.booleans()),
         st.builds(
             Run,
             st.sampled_from(["migrate", "expand", "rollback", "contract", "restore", "fence"]),

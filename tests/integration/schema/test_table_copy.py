@@ -9,7 +9,7 @@ from support.copy_writers import TABLE, Writers, rows_of
 from support.people import QUICK, make_engine, phases, write
 
 from bascule.errors import SchemaError
-from bascule.schema import Pace, Rename, WidenKey
+from bascule.schema import Pace, Rename, WidenKey, backfill
 from bascule.schema.refusals import BadChange, RowsInTheWay, Stopped
 from bascule.schema.table_copy import copy, swap
 
@@ -114,6 +114,37 @@ def test_a_stopped_copy_goes_on_where_it_was(members):
     assert told[0].done > done > 0
     assert renames(members, engine)
     assert asked(members, "SELECT display_name FROM members WHERE id IN (1, 2)") == [("Other",)]
+    assert all_filled(members)
+
+
+def test_whoever_fills_in_place_takes_a_half_made_copy_away(members):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    in_place = schema(members, options=replace(COPIES, copies_from=None))
+    told.clear()
+    assert phases(in_place.migrate(told.append)) == {"m-name": "synced"}
+    assert told[0].done <= 200  # from the first row
+    assert not renames(members, engine)
+    assert left_over(members) == []
+    assert all_filled(members)
+
+
+def test_whoever_fills_in_place_takes_a_copy_that_was_swapped_in_for_done(members, monkeypatch):
+    engine = schema(members)
+    engine.expand()
+
+    def die(*_arguments, **_options):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backfill, "_scan", die)
+        with pytest.raises(Killed):
+            engine.migrate()
+    told = []
+    schema(members, options=replace(COPIES, copies_from=None)).migrate(told.append)
+    assert {progress.activity for progress in told} == {"verify"}
     assert all_filled(members)
 
 

@@ -54,8 +54,10 @@ def copy_table(lease: Lease, rows: RowWork, walk: Walk, *, from_rows: int | None
     What cannot be done in place (`ReshapeRows`) is refused then. Safe to kill and to run again; until then what is
     written to the table goes on being noted. Raises: Stopped, at the edge of a batch; LockNotGranted; BadChange.
     """
-    if lease.session.database.name != "mariadb" or not _is_for_copies(rows, from_rows):
+    if lease.session.database.name != "mariadb":
         return False
+    if not _is_for_copies(rows, from_rows):
+        return _is_left_done(lease, rows)
     try:
         _copy(lease, rows, walk, 0 if isinstance(rows, ReshapeRows) else from_rows or 0)
     except NotCopied as why:
@@ -63,6 +65,17 @@ def copy_table(lease: Lease, rows: RowWork, walk: Walk, *, from_rows: int | None
             raise BadChange(lease.change, why.sentence) from why
         return False
     return True
+
+
+def _is_left_done(lease: Lease, rows: RowWork) -> bool:
+    """Take away the copy of an engine that was allowed one, unless it has taken the table's place: return that."""
+    session, names = lease.session, CopyNames(lease.change)
+    if _token(session.read("read the cursor", lease.row).cursor) is None:
+        return False
+    if session.read("look for the copy", lambda c: _is_done(c, lease, names, rows)):
+        return True
+    abandon(lease, rows.table)
+    return False
 
 
 def _copy(lease: Lease, rows: RowWork, walk: Walk, from_rows: int) -> None:
