@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from bascule.schema import backfill, keyset, lease, phases, rows, rule
+from bascule.schema import backfill, change_run, keyset, lease, phases, rows, rule, surroundings
 from bascule.schema.databases.mariadb import MariaDB
 from bascule.schema.databases.postgresql import PostgreSQL
 from bascule.schema.databases.sqlite import SQLite
@@ -162,7 +162,7 @@ def _():
 
 @_fault("migrate does not prove that no row is stale")
 def _():
-    _during("migrate", lambda: setattr(phases.PhaseRun, "_count_stale", lambda *_arguments: 0), "_count_stale")
+    _during("migrate", lambda: setattr(phases.PhaseRun, "_record_stale", lambda *_arguments: 0), "_record_stale")
 
 
 def _commit_and_begin(connection):
@@ -213,24 +213,24 @@ def _():
 
 @_fault("contract does not ask who lives")
 def _():
-    phases.Fleet.require_no_older = lambda self: None
+    surroundings.Fleet.require_no_older = lambda self: None
 
 
 @_fault("contract does not ask again who lives")
 def _():
-    right, asked = phases.Fleet.require_no_older, []
+    right, asked = surroundings.Fleet.require_no_older, []
 
     def ask_once(self):
         if not any(fleet is self for fleet in asked):
             asked.append(self)
             right(self)
 
-    phases.Fleet.require_no_older = ask_once
+    surroundings.Fleet.require_no_older = ask_once
 
 
 @_fault("rollback does not ask who lives")
 def _():
-    phases.Fleet.require_none_of_ours = lambda self: None
+    surroundings.Fleet.require_none_since = lambda self, release: None
 
 
 @_fault("rollback does not look for stale rows")
@@ -266,17 +266,17 @@ def _():
 
 @_fault("expand says that it is done before its triggers are there", "mariadb")
 def _():
-    right = phases.run_steps
+    right = change_run.run_steps
 
-    def run_steps(held, steps, *, first, last):
+    def run_steps(held, table, steps, *, first, last):
         def early(connection):
             first(connection)
             if held.row(connection).phase == "expanding":
                 last(connection)
 
-        right(held, steps, first=early, last=last)
+        right(held, table, steps, first=early, last=last)
 
-    phases.run_steps = run_steps
+    change_run.run_steps = run_steps
 
 
 def _during(phase, break_it, name):
