@@ -167,6 +167,7 @@ def run_of_its_own(haproxy_factory):
     script = """
         import signal
         from bascule.testing.servers import HAProxy
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
         with HAProxy() as haproxy:
             print(haproxy.socket.parent.parent, flush=True)
             signal.pause()
