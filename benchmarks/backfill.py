@@ -159,10 +159,13 @@ def migrate(change: Change, pace: str, longest_s: float = math.inf) -> Work:
 
     def work(url: str, side: Side) -> None:
         start = time.monotonic()
+        proving: list[float] = []  # when the proof was heard of: a copy is in its place by then
 
         def look(progress: Progress) -> None:
             if progress.activity == "backfill":
                 side.seconds["backfill"] = time.monotonic() - start
+            else:
+                proving.append(time.monotonic())
 
         def should_stop() -> bool:
             return time.monotonic() - start > longest_s
@@ -171,6 +174,7 @@ def migrate(change: Change, pace: str, longest_s: float = math.inf) -> Work:
             (status,) = schema_engine(url, change, pace).migrate(look, should_stop=should_stop)
         except Stopped:
             return
+        side.seconds["proof"] = time.monotonic() - proving[0]
         if (status.phase, status.rows_stale) != ("synced", 0):
             sys.exit(f"the backfill did not end well: {status}")
 
@@ -399,7 +403,11 @@ def results_of_mariadb(rounds: list[Round]) -> list[Measured]:
             "MariaDB fast: seconds, beside pt-osc", rounds, lambda s: s["fast"].seconds["all"], pt_seconds, at_least=1.3
         ),
         compare(
-            "  without the verifying scan", rounds, lambda s: s["fast"].seconds["backfill"], pt_seconds, at_least=0
+            "  until the copy is in its place",
+            rounds,
+            lambda s: s["fast"].seconds["all"] - s["fast"].seconds["proof"],
+            pt_seconds,
+            at_least=1.3,
         ),
         compare("MariaDB fast: p99 ms, beside pt-osc", rounds, p99("fast"), p99(PT_OSC), at_most=1),
         compare("  fast: p99 ms, beside idle", rounds, p99("fast"), idle_p99("fast")),
