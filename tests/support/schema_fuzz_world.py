@@ -212,7 +212,7 @@ class World:
         engines = []
         if run is not None:
             engines = self.engines[: 1 + action.twice]
-            for engine, order in zip(engines, (run, Run(run.verb, copies=run.copies)), strict=False):
+            for engine, order in zip(engines, (run, Run(run.verb, refuse=run.refuse, copies=run.copies)), strict=False):
                 engine.send(Order(order, self.history.changes, 20.0))
         for worker, lane in enumerate(lanes):
             if lane:
