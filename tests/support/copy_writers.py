@@ -107,7 +107,7 @@ def _one(connection, dice, number, mine, new_column):
         _update(connection, "visits = visits + 1", key)
         mine[key] = (owner, fullname, email, visits + 1)
     elif what == "move":
-        to = 1_000_000 * number + dice.randrange(10**5)
+        to = -(1_000_000 * number + dice.randrange(10**5))  # where no number is given out
         if to not in mine:
             _update(connection, "id = :to", key, to=to)
             mine[to] = mine.pop(key)

@@ -62,6 +62,17 @@ def get_fresh(listener, path="/", headers=None):
         client.connection.close()
 
 
+def taken(listener):
+    """Return how many clients are connected, or 0 while any of them waits to be accepted."""
+    port, connected, waiting = listener.getsockname()[1], 0, 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, _, state, queues, *_ = line.split()
+        if int(local.rpartition(":")[2], 16) == port:
+            connected += state == "01"
+            waiting += int(queues.partition(":")[2], 16) if state == "0A" else 0
+    return 0 if waiting else connected
+
+
 def test_the_linger_that_the_drain_relies_on_still_has_its_name_in_gunicorn():
     assert isinstance(gthread.STOP_KEEPALIVE_LINGER, float)
 
@@ -142,6 +153,7 @@ def test_requests_that_wait_for_a_thread_are_answered_too(run, listener):
     for _ in range(50):
         requests.run(lambda: get_fresh(listener, "/slow?0.5"))
     eventually(lambda: old.notes.count("got /slow") == 10)
+    eventually(lambda: taken(listener) + len(requests.answers) >= 50)
     old.terminate()
     assert requests.join().answers == [(200, OLD)] * 50
     assert requests.failures == []
