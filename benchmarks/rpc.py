@@ -23,7 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import bascule.rpc.rabbitmq.library  # noqa: F401  # first of all: it keeps eventlet out of both sides
+import bascule.rpc.rabbitmq.oslo_parts  # noqa: F401  # first of all: it keeps eventlet out of both sides
 
 # isort: split
 from objects import NAMESPACE, Kid, OvoKid, OvoTop, Top, check_equal, ovo_hydrate, top_row
@@ -32,7 +32,7 @@ from oslo_versionedobjects import base as ovo
 from bascule.release import Release
 from bascule.rpc import Client, Interface, Receiver, Server, method
 from bascule.rpc.rabbitmq import RabbitTransport
-from bascule.rpc.rabbitmq.library import oslo, rpc_transport
+from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 from bascule.testing.servers import RabbitMQ
 
 NEW = Release.parse("2027.1")

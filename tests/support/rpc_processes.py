@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from bascule.release import Release
 from bascule.rpc import EmbeddedTransport, Interface, Outbox, Receiver, Relay, Server, current_message, method
 from bascule.rpc.rabbitmq import RabbitTransport, drain
-from bascule.rpc.rabbitmq.library import oslo, rpc_transport
+from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 
 NEW = Release.parse("2027.1")
 HANDLER_S = 0.02

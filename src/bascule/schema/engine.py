@@ -378,14 +378,18 @@ class SchemaEngine:
             except (LeaseLost, Stopped):
                 raise
             except SchemaError as error:
-                sentence = error.sentence
-                try:
-                    session.transaction("record the failure", lambda c: lease.write(c, last_error=sentence))
-                except LeaseLost as lost:  # that is why: what we worked on was taken away meanwhile
-                    raise lost from error
-                except SchemaError:  # the first error tells more than that it could not be recorded
-                    pass
+                self._record_failure(session, lease, error)
                 raise
+
+    @staticmethod
+    def _record_failure(session: Session, lease: Lease, error: SchemaError) -> None:
+        sentence = error.sentence
+        try:
+            session.transaction("record the failure", lambda c: lease.write(c, last_error=sentence))
+        except LeaseLost as lost:  # that is why: what we worked on was taken away meanwhile
+            raise lost from error
+        except SchemaError as unrecorded:  # the first error tells more
+            error.add_note(f"it could not be recorded: {unrecorded.sentence}")
 
     @contextmanager
     def _run(self, session: Session, change: Change) -> Iterator[PhaseRun]:

@@ -143,7 +143,7 @@ def test_the_pin_caps_what_is_sent_at_every_cast_without_a_restart(world):
 
 
 def test_a_stock_client_of_oslo_messaging_can_cast_to_us(world):
-    from bascule.rpc.rabbitmq.library import oslo, rpc_transport
+    from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 
     transport = rpc_transport(world.url, None, prefetch=1)
     receiver, handlers = world.transport(), Handlers()
@@ -156,7 +156,7 @@ def test_a_stock_client_of_oslo_messaging_can_cast_to_us(world):
 
 
 def test_what_is_no_message_is_dropped(world):
-    from bascule.rpc.rabbitmq.library import oslo, rpc_transport
+    from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 
     transport = rpc_transport(world.url, None, prefetch=1)
     receiver = world.transport()

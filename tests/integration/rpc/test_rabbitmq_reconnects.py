@@ -14,7 +14,7 @@ from support.waiting import eventually
 from bascule.rpc import Message
 from bascule.rpc.rabbitmq import DrainTimedOut, drain
 from bascule.rpc.rabbitmq.drain import _Cancellation
-from bascule.rpc.rabbitmq.library import oslo, rpc_transport
+from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 
 
 @pytest.fixture

@@ -133,6 +133,7 @@ def test_after_the_last_old_process_the_pin_rises_within_five_seconds_without_a_
     leaving.leave()
     began = time.monotonic()
     eventually(lambda: {member.pin for member in staying} == {NEW}, within_s=5)
+    assert [member.pin for member in staying] == [NEW] * 3
     print(f"every process works by the new pin after {time.monotonic() - began:.2f} s")
     for member in staying:
         member.leave()

@@ -55,6 +55,7 @@ def test_a_watchdog_that_is_meant_for_another_process_is_not_ours():
 def test_nobody_who_listens_is_no_error(tmp_path):
     Notifier(str(tmp_path / "gone")).ready()
     Notifier(None).ready()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_socket_of_systemd_is_taken_by_the_process_that_it_is_meant_for_only():

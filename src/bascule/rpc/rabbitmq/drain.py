@@ -7,6 +7,7 @@ in is run, and only then the server stops. Written for and tested with oslo.mess
 
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from bascule.errors import RpcError
@@ -64,11 +65,10 @@ class _Cancellation:
             return self._consume(timeout=_CONSUME_S)
         conn = self._context.connection  # what the context stands for
         with conn._connection_lock:  # noqa: SLF001  # the thread that sends heartbeats uses the channel, too
-            try:
+            # Where the connection is gone, every subscription is gone with it.
+            with suppress(*conn.connection.recoverable_connection_errors):
                 for consumer, tag in list(conn._consumers.items()):  # noqa: SLF001
                     consumer.cancel(tag)  # waits for the broker's word; deliveries on their way come in meanwhile
-            except conn.connection.recoverable_connection_errors:
-                pass  # the connection is gone, and with it every subscription
             # A reconnect must not subscribe again; the fanout consumers stay, since closing deletes their queues.
             conn._new_tags.clear()  # noqa: SLF001
             kept = {each: tag for each, tag in conn._consumers.items() if each.type == "fanout"}  # noqa: SLF001

@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from bascule.rpc.rabbitmq.delivery import Delivery
-from bascule.rpc.rabbitmq.library import rpc_common
+from bascule.rpc.rabbitmq.oslo_parts import rpc_common
 
 __all__ = ["Intake"]
 

@@ -17,7 +17,7 @@ from bascule.release import Release
 from bascule.rpc.message import Message
 from bascule.rpc.rabbitmq.delivery import Delivery, context_of
 from bascule.rpc.rabbitmq.intake import Intake
-from bascule.rpc.rabbitmq.library import amqpdriver, oslo, rpc_transport
+from bascule.rpc.rabbitmq.oslo_parts import amqpdriver, oslo, rpc_transport
 from bascule.rpc.reply import CallTimedOut
 
 __all__ = ["BrokerUnreachable", "RabbitTransport"]

@@ -3,8 +3,7 @@
 import sqlalchemy as sa
 
 from bascule.schema.catalog import Table
-from bascule.schema.changes import WidenKey
-from bascule.schema.derive.base import Derivation
+from bascule.schema.derive.widen import WidenDerivation
 from bascule.schema.refusals import BadChange, RowsInTheWay
 from bascule.schema.rows import ReshapeRows, sql
 from bascule.schema.table_copy.catalog import why_not
@@ -15,27 +14,17 @@ __all__ = ["WidenByCopyDerivation"]
 _BITS = {"smallint": 16, "mediumint": 24, "int": 32}
 
 
-class WidenByCopyDerivation(Derivation[WidenKey]):
+class WidenByCopyDerivation(WidenDerivation):
     """Migrate copies the table with a bigint, which both releases can read; rollback copies it back."""
-
-    def spec(self) -> dict[str, object]:
-        """Return the column."""
-        return {"id": self.change.id, "table": self.change.table, "widen": self.change.column}
 
     def check(self, connection: sa.Connection, table: Table) -> None:
         """Refuse other types than narrow integers, and tables that cannot be copied."""
         change = self.change
-        if change.column not in table.columns:
-            raise BadChange(change.id, f"table {table.name} has no column {change.column}")
-        kind = table.columns[change.column].type
+        kind = self.kind(table)
         if kind not in _BITS:
             raise BadChange(change.id, f"column {change.column} is of type {kind}, not {', '.join(_BITS)}")
         if why := why_not(connection, table.name, CopyNames(change.id)):
             raise BadChange(change.id, f"MariaDB has to copy the table for that, and cannot beside its writers: {why}")
-
-    def remember(self, table: Table) -> dict[str, object]:
-        """Return the type."""
-        return {"type": table.columns[self.change.column].type}
 
     def rows(self) -> ReshapeRows:
         """Return that the column becomes a bigint."""

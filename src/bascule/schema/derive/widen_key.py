@@ -4,10 +4,10 @@ import sqlalchemy as sa
 
 from bascule.errors import SchemaError
 from bascule.schema.catalog import Table, names_any
-from bascule.schema.changes import WidenKey, short_name
+from bascule.schema.changes import short_name
 from bascule.schema.databases import Step, Trigger
-from bascule.schema.derive.base import Derivation
 from bascule.schema.derive.swap_columns import Dependents, Swap, look_at_dependents
+from bascule.schema.derive.widen import WidenDerivation
 from bascule.schema.refusals import BadChange, RowsInTheWay, StaleRows
 from bascule.schema.rows import FillRows, sql
 
@@ -16,19 +16,13 @@ __all__ = ["WidenKeyDerivation"]
 _LARGEST = {"smallint": 32_767, "integer": 2_147_483_647}
 
 
-class WidenKeyDerivation(Derivation[WidenKey]):
+class WidenKeyDerivation(WidenDerivation):
     """Expand adds the wide column and its triggers; contract swaps; purge drops the narrow one. SQLite: nothing."""
-
-    def spec(self) -> dict[str, object]:
-        """Return the column."""
-        return {"id": self.change.id, "table": self.change.table, "widen": self.change.column}
 
     def check(self, connection: sa.Connection, table: Table) -> None:
         """Refuse other types than narrow integers, and what a swap of columns would not take along."""
         change = self.change
-        if change.column not in table.columns:
-            raise BadChange(change.id, f"table {table.name} has no column {change.column}")
-        kind = table.columns[change.column].type
+        kind = self.kind(table)
         if self.database.name == "sqlite":
             if "INT" not in kind.upper():
                 raise BadChange(change.id, f"column {change.column} is of type {kind}, which is not an integer")
@@ -38,10 +32,6 @@ class WidenKeyDerivation(Derivation[WidenKey]):
         self._refuse_dependents(
             connection, table, look_at_dependents(connection, self.database, table.name, change.column)
         )
-
-    def remember(self, table: Table) -> dict[str, object]:
-        """Return the type."""
-        return {"type": table.columns[self.change.column].type}
 
     def expand(self, connection: sa.Connection, table: Table) -> list[Step]:
         """Return the wide column and the triggers that fill it."""
