@@ -178,6 +178,12 @@ def test_a_hold_at_a_release_that_this_one_cannot_write_is_refused(one_engine):
         it.hold(OLD)
 
 
+def asleep(member):
+    """Return the member once its own heart has beaten, and rests: else that beat may come at any later time."""
+    eventually(lambda: member._wake._cond._waiters)
+    return member
+
+
 def kill(member):
     member._left = True  # as after SIGKILL: no more beats, and no goodbye
     member._wake.set()
@@ -255,7 +261,7 @@ def test_a_process_that_does_not_beat_falls_silent_before_anyone_takes_it_for_de
 def test_an_old_process_that_comes_back_from_the_dead_is_not_let_in_and_says_nothing(one_engine):
     clock, old, new = two_on_a_clock(one_engine)
     told = []
-    zombie = old.join("worker-1", "worker", on_outside=told.append)
+    zombie = asleep(old.join("worker-1", "worker", on_outside=told.append))
     member = new.join("api-1", "api")
     pass_time(clock, member, seconds=8)
     assert member.pin == NEW
@@ -272,7 +278,7 @@ def test_an_old_process_that_comes_back_from_the_dead_is_not_let_in_and_says_not
 
 def test_a_process_that_comes_back_while_the_fleet_still_has_room_is_let_in_again(one_engine):
     clock, old, new = two_on_a_clock(one_engine)
-    third, zombie = old.join("api-2", "api"), new.join("worker-1", "worker")
+    third, zombie = asleep(old.join("api-2", "api")), asleep(new.join("worker-1", "worker"))
     member = new.join("api-1", "api")
     with zombie.speaking() as speech:
         pass_time(clock, member, third, seconds=8)
