@@ -229,7 +229,9 @@ def test_the_upgrade_check_fails_where_the_database_does_not_answer(config, tmp_
 
 def test_the_upgrade_check_refuses_over_an_unfinished_change_of_an_earlier_release(keymanager, run):
     with keymanager.database.writer.begin() as connection:
-        connection.exec_driver_sql("UPDATE bascule_change SET release = '2026.1', phase = 'backfilling'")
+        connection.exec_driver_sql(
+            "UPDATE bascule_change SET id = id || '-old', release = '2026.1', phase = 'backfilling'"
+        )
     bad = json.loads(run(status, "upgrade", "check", "--json", code=2))
     [failed] = [check for check in bad["checks"] if check["result"] == 2]
     assert failed["check"] == "schema changes of earlier releases are finished"

@@ -120,7 +120,7 @@ class Parts:
         for change in self.schema.status():
             if change.release > RELEASE and change.phase in (Phase.FENCED, *Phase.WITHOUT_OLD):
                 raise SchemaMovedOn(change.id, str(change.release))
-            if change.release == RELEASE and change.phase not in _READY:
+            if change.release <= RELEASE and change.phase not in _READY:
                 command = "migrate" if change.phase in (Phase.EXPANDED, Phase.BACKFILLING) else "expand"
                 raise SchemaNotReady(f"schema change {change.id} is {change.phase}, and must be synced", command)
 

@@ -9,8 +9,20 @@ __all__ = ["CHANGES"]
 # 2026.2, the first release, works on Barbican's schema as it is. From 2027.1 on the columns are named for what they
 # hold: the name that people gave a secret, and the detail behind an order's sub-status. The API's names stay.
 CHANGES: tuple[Change, ...] = (
-    Rename(id="secrets-display-name", table="secrets", old="name", new="display_name", type=sa.String(255)),
     Rename(
-        id="orders-status-detail", table="orders", old="sub_status_message", new="status_detail", type=sa.String(255)
+        id="secrets-display-name",
+        release="2027.1",
+        table="secrets",
+        old="name",
+        new="display_name",
+        type=sa.String(255),
+    ),
+    Rename(
+        id="orders-status-detail",
+        release="2027.1",
+        table="orders",
+        old="sub_status_message",
+        new="status_detail",
+        type=sa.String(255),
     ),
 )
