@@ -73,7 +73,11 @@ class ChangeRun:
         return Walk(Keyset(table.name, table.key), listener.tell, listener.should_stop, listener.throttles)
 
     def _missing_triggers(self, row: ChangeRow, connection: sa.Connection | None = None) -> tuple[str, ...]:
-        wanted = self._derived(row).triggers_on()
+        derived = self._derived(row)
+        wanted = dict(derived.triggers_on())
+        if row.phase == Phase.FENCED:
+            table = self.change.table
+            wanted[table] = (*wanted.get(table, ()), *derived.triggers_of_fence())
 
         def look(connection: sa.Connection) -> tuple[str, ...]:
             there = {table: self.session.database.triggers(connection, table) for table in wanted}

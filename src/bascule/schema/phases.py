@@ -60,6 +60,8 @@ class PhaseRun(RowRun):
             raise SpecChanged(self.change.id, row.phase)
         elif row.phase in Phase.WITH_TRIGGERS and not self._missing_triggers(row):
             return
+        if row.phase == Phase.FENCED:
+            self.restore(Listener())  # what is left of the fence would go on refusing writes that may be made again
         # Writes may have passed a missing trigger by, so the backfill starts over with the first row.
         self._steps(
             self._derived(row).expand,

@@ -110,6 +110,10 @@ class Derivation(ABC, Generic[C]):
         """Return those triggers by their tables, for changes that have some on another one too."""
         return {self.change.table: self.triggers()}
 
+    def triggers_of_fence(self) -> tuple[str, ...]:
+        """Return the names of triggers on the change's table that are there only while it is fenced."""
+        return ()
+
     def fence(self, connection: sa.Connection, table: Table, mode: Fence) -> list[Step]:
         """Return what makes writes of the old release be counted, or refused."""
         del connection, table, mode

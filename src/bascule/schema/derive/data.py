@@ -100,6 +100,10 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         """Return the one that empties and, where there are any, those that mark."""
         return tuple(trigger.name for trigger in self._triggers())
 
+    def triggers_of_fence(self) -> tuple[str, ...]:
+        """Return that of old-shape inserts, which nobody has to keep in step."""
+        return (self._fencing_inserts("count").name,)
+
     def fence(self, connection: sa.Connection, table: Table, mode: Fence) -> list[Step]:
         """Return triggers that count or refuse writes of the old columns alone."""
         del connection
@@ -114,7 +118,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         database = self.database
         return [
             database.replace_trigger_step(self._emptying(), table.key, self._others(table)),
-            database.untrigger_step(table.name, self._fencing_inserts("count").name),
+            *(database.untrigger_step(table.name, name) for name in self.triggers_of_fence()),
             database.drop_tripwire(self.tripwire()),
         ]
 
@@ -131,7 +135,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
             ]
         steps += [
             database.untrigger_step(table.name, name)
-            for name in (self._emptying().name, self._fencing_inserts("count").name)
+            for name in (self._emptying().name, *self.triggers_of_fence())
         ]
         return [*steps, database.drop_tripwire(self.tripwire())]
 
@@ -173,7 +177,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         if self._mark and (rows := self._count_missing(connection, table)):
             what = f"have NULL in {', '.join(self._strict)}, which forbade it before; fill or delete them"
             raise RowsInTheWay(self.change.id, table.name, rows, what)
-        names = (*self.triggers(), self._fencing_inserts("count").name)
+        names = (*self.triggers(), *self.triggers_of_fence())
         steps = [database.untrigger_step(table.name, name) for name in names]
         steps.append(database.drop_tripwire(self.tripwire()))
         gone = [*self.change.new, *([self._mark] if self._mark else [])]
@@ -283,7 +287,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
         )
 
     def _others(self, table: Table) -> dict[str, str]:
-        own = {*self.triggers(), self._fencing_inserts("count").name}
+        own = {*self.triggers(), *self.triggers_of_fence()}
         return {name: event for name, event in table.triggers.items() if name not in own}
 
     def _count_missing(self, connection: sa.Connection, table: Table) -> int:
