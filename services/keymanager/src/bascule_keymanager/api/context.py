@@ -9,7 +9,7 @@ import falcon
 
 from bascule_keymanager.identity import RELEASE, instance_name
 
-__all__ = ["ANONYMOUS_PROJECT", "API_VERSION", "Caller", "Context", "caller_of", "request_id_of"]
+__all__ = ["ANONYMOUS_PROJECT", "API_VERSION", "Caller", "Context", "caller_of", "request_id_of", "version_of"]
 
 API_VERSION = "1.0"
 ANONYMOUS_PROJECT = "default"
@@ -17,16 +17,28 @@ ANONYMOUS_PROJECT = "default"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, in the identity service's names."""
+    """Who asks, in the identity service's names; `system_scope` is "all" for a token of the whole system."""
 
     project: str
     user: str | None
+    roles: tuple[str, ...] = ()
+    domain: str | None = None
+    user_domain: str | None = None
+    project_domain: str | None = None
+    system_scope: str | None = None
+    is_admin_project: bool = True
 
 
 def caller_of(req: falcon.Request) -> Caller:
     """Return who asks; Context has put it there."""
     caller: Caller = req.context.caller
     return caller
+
+
+def version_of(req: falcon.Request) -> tuple[int, int]:
+    """Return the version of the API that this request is served in, as (1, 0); Context has chosen it."""
+    version: tuple[int, int] = req.context.version
+    return version
 
 
 def request_id_of(req: falcon.Request) -> str:
@@ -49,6 +61,7 @@ class Context:
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Let the request pass only with an identity and a version that we speak."""
         req.context.request_id = f"req-{uuid.uuid4()}"
+        req.context.version = (1, 0)
         if req.path == "/healthcheck":
             return
         _check_version(req, resp)

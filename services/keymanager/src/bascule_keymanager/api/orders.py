@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import falcon
 
+from bascule_keymanager.api.access import Target, authorize
 from bascule_keymanager.api.body import read_json
 from bascule_keymanager.api.context import Caller, caller_of, request_id_of
 from bascule_keymanager.api.errors import ApiRefusal, operation
@@ -32,6 +33,7 @@ class OrdersResource:
     @operation("Order creation")
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Accept an order; a worker does it."""
+        authorize(req, "orders:post")
         kind, meta = check_order(read_json(req, self._settings.max_request_bytes, "Order"))
         order_id = self._accept(caller_of(req), kind, meta, request_id_of(req))
         reference = resource_url(req, self._settings, "orders", order_id)
@@ -42,6 +44,7 @@ class OrdersResource:
     @operation("Order(s) retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show one page of the caller's orders."""
+        authorize(req, "orders:get")
         page = requested_page(req, self._settings)
         found, total = self._store.page(caller_of(req).project, limit=page.limit, offset=page.offset)
         items = [_document(req, self._settings, order) for order in found]
@@ -65,6 +68,7 @@ class OrderResource:
         order = self._store.get(order_id)
         if order is None or order.project != caller_of(req).project:
             raise ApiRefusal(404, "Order not found.")
+        authorize(req, "order:get", Target(order.project, order.creator_id))
         _json(resp, _document(req, self._settings, order))
 
 

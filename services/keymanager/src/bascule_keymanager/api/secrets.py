@@ -8,9 +8,10 @@ from typing import Any
 
 import falcon
 
+from bascule_keymanager.api.access import Target, authorize
 from bascule_keymanager.api.body import media_type, read_json
 from bascule_keymanager.api.context import caller_of
-from bascule_keymanager.api.errors import ApiRefusal, IssueSeen, NotAllowed, operation
+from bascule_keymanager.api.errors import ApiRefusal, IssueSeen, operation
 from bascule_keymanager.api.links import page_document, requested_page, resource_url
 from bascule_keymanager.api.secret_body import parse_secret
 from bascule_keymanager.config import Settings
@@ -32,6 +33,7 @@ class SecretsResource:
     @operation("Secret creation")
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Keep a new secret."""
+        authorize(req, "secrets:post")
         caller = caller_of(req)
         body = read_json(req, self._settings.max_request_bytes, "Secret")
         new = parse_secret(body, caller.user, self._settings.max_secret_bytes)
@@ -44,6 +46,7 @@ class SecretsResource:
     @operation("Secret(s) retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Show one page of the caller's secrets."""
+        authorize(req, "secrets:get")
         page = requested_page(req, self._settings)
         found, total = self._store.page(caller_of(req).project, _filter(req), limit=page.limit, offset=page.offset)
         items = [_document(req, self._settings, secret) for secret in found]
@@ -66,7 +69,7 @@ class SecretResource:
         secret = self._store.get(secret_id)
         if secret is None:
             raise _not_found()
-        _check_project(req, secret.project)
+        authorize(req, "secret:get", Target(secret.project, secret.creator_id))
         _json(resp, _document(req, self._settings, secret))
 
     @operation("Secret update")
@@ -81,7 +84,7 @@ class SecretResource:
         sealed = self._store.sealed_payload(secret_id)
         if sealed is None:
             raise _not_found()
-        _check_project(req, sealed.project)
+        authorize(req, "secret:put", Target(sealed.project))
         project = self._projects.get_or_create(sealed.project)
         if sealed.kek_id or not self._store.add_payload(project, secret_id, payload, content_type):
             raise ApiRefusal(409, "Secret already has data, cannot modify it.")
@@ -94,7 +97,7 @@ class SecretResource:
         secret = self._store.get(secret_id)
         if secret is None:
             raise _not_found()
-        _check_project(req, secret.project)
+        authorize(req, "secret:delete", Target(secret.project, secret.creator_id))
         if not self._store.delete(secret_id):
             raise _not_found()
         resp.status = 204
@@ -136,7 +139,7 @@ def _send_payload(req: falcon.Request, resp: falcon.Response, store: SecretStore
     sealed = store.sealed_payload(secret_id)
     if sealed is None:
         raise _not_found()
-    _check_project(req, sealed.project)
+    authorize(req, "secret:decrypt", Target(sealed.project))
     if sealed.kek_id is None:
         raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")
     # Barbican compares the header as one text: lists and ranges of types are not understood.
@@ -194,12 +197,6 @@ def _check_id(secret_id: str) -> None:
         valid = False
     if not valid:
         raise ApiRefusal(404, "Not Found. Provided secret id is invalid.")
-
-
-def _check_project(req: falcon.Request, owner: str) -> None:
-    # All the policy there is until roles are read: a project's secrets are its own.
-    if caller_of(req).project != owner:
-        raise NotAllowed
 
 
 def _not_found() -> ApiRefusal:
