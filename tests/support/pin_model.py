@@ -137,6 +137,10 @@ class Model:
         self._held = lru_cache(None)(self._held_uncached)
         self._speaks = lru_cache(None)(self._speaks_uncached)
         self._acknowledging = lru_cache(None)(self._acknowledging_uncached)
+        self._older = lru_cache(None)(self._older_uncached)
+        self._tidied = lru_cache(None)(self._tidied_uncached)
+        self._permuted = lru_cache(None)(self._permuted_uncached)
+        self._order = tuple(range(slots))
 
     def initial(self):
         return State(Table(0, NONE, NONE), self.budget, (None,) * self.slots, (None,) * self.slots)
@@ -241,6 +245,8 @@ class Model:
             return
         if not self.cuts:
             yield f"beat {slot}", self.beat(state, slot)
+            if self.slow_answers:
+                yield f"beat {slot}, answer lost", self.say(state, slot, answered=False)
         else:
             yield from self._parts_of_a_beat(state, slot, process)
         yield f"leave {slot}", self._gone(state, slot, row=None)
@@ -283,7 +289,8 @@ class Model:
         """Let time pass for everybody."""
         return state._replace(processes=tuple(each and self._older(each) for each in state.processes))
 
-    def _older(self, process):
+    @staticmethod
+    def _older_uncached(process):
         looked = process.looked if process.looked == NONE else min(TTL, process.looked + 1)
         ages = tuple(each if each == NONE else min(TTL, each + 1) for each in process.watch)
         return process._replace(age=min(TTL, process.age + 1), looked=looked, watch=ages)
@@ -376,21 +383,31 @@ class Model:
 
     def canonical(self, state):
         """Return the one state that stands for all that differ in nothing that matters."""
-        processes = [each and self._tidy(each, state.rows) for each in state.processes]
-        order = sorted(range(self.slots), key=lambda slot: _key(processes[slot], state.rows[slot]))
-        ordered = tuple(
-            processes[slot] and processes[slot]._replace(watch=tuple(processes[slot].watch[i] for i in order))
-            for slot in order
+        rows = state.rows
+        dead = tuple([row is not None and row.dead for row in rows])
+        processes = [each and self._tidied(each, dead) for each in state.processes]
+        keys = [_key(process, row) for process, row in zip(processes, rows, strict=True)]
+        order = tuple(sorted(range(self.slots), key=keys.__getitem__))
+        if order != self._order:
+            processes = [each and self._permuted(each, order) for each in processes]
+        return State(
+            state.table,
+            state.budget,
+            tuple([processes[slot] for slot in order]),
+            tuple([rows[slot] for slot in order]),
         )
-        return state._replace(processes=ordered, rows=tuple(state.rows[slot] for slot in order))
 
-    def _tidy(self, process, rows):
+    @staticmethod
+    def _permuted_uncached(process, order):
+        return process._replace(watch=tuple(process.watch[slot] for slot in order))
+
+    def _tidied_uncached(self, process, dead):
         if process.looked != NONE and process.looked > TTL / 2 and self.forgets:
             process = process._replace(looked=NONE, watch=(NONE,) * self.slots)
         if process.speech == min(process.seen_pin, process.release):
             process = process._replace(speech=NONE)
-        if any(row is not None and row.dead and entry != NONE for row, entry in zip(rows, process.watch, strict=True)):
-            watch = (NONE if row and row.dead else e for row, e in zip(rows, process.watch, strict=True))
+        if any(gone and entry != NONE for gone, entry in zip(dead, process.watch, strict=True)):
+            watch = (NONE if gone else entry for gone, entry in zip(dead, process.watch, strict=True))
             process = process._replace(watch=tuple(watch))
         return process
 
@@ -464,6 +481,7 @@ class Model:
         return None if process is None else process.mode
 
 
+@lru_cache(None)
 def _key(process, row):
     return (process is None, process is None or process[:-1], row is None, row or ())
 
