@@ -134,8 +134,7 @@ class DataMigrationDerivation(Derivation[DataMigration]):
                 step for one in self._old(table) for step in database.release_old_column(connection, table.name, one)
             ]
         steps += [
-            database.untrigger_step(table.name, name)
-            for name in (self._emptying().name, *self.triggers_of_fence())
+            database.untrigger_step(table.name, name) for name in (self._emptying().name, *self.triggers_of_fence())
         ]
         return [*steps, database.drop_tripwire(self.tripwire())]
 

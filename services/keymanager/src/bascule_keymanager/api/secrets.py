@@ -3,16 +3,16 @@
 import base64
 import json
 import urllib.parse
-import uuid
 from typing import Any
 
 import falcon
 
-from bascule_keymanager.api.access import Target, authorize
+from bascule_keymanager.api.access import authorize
 from bascule_keymanager.api.body import media_type, read_json
 from bascule_keymanager.api.context import caller_of
 from bascule_keymanager.api.errors import ApiRefusal, IssueSeen, operation
 from bascule_keymanager.api.links import page_document, requested_page, resource_url
+from bascule_keymanager.api.owners import check_id, secret_not_found, target_of
 from bascule_keymanager.api.secret_body import parse_secret
 from bascule_keymanager.config import Settings
 from bascule_keymanager.content import is_readable_as
@@ -62,30 +62,30 @@ class SecretResource:
     @operation("Secret retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Describe the secret; asked for anything but JSON, return its payload as Barbican once did."""
-        _check_id(secret_id)
+        check_id("secret", secret_id)
         if req.get_header("Accept") not in (None, "", "application/json", "*/*"):
             _send_payload(req, resp, self._store, secret_id)
             return
-        secret = self._store.get(secret_id)
+        secret = self._store.get(secret_id, caller_of(req).user)
         if secret is None:
-            raise _not_found()
-        authorize(req, "secret:get", Target(secret.project, secret.creator_id))
+            raise secret_not_found()
+        authorize(req, "secret:get", target_of(req, secret.owner))
         _json(resp, _document(req, self._settings, secret))
 
     @operation("Secret update")
     def on_put(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Give a secret its payload, the second of two steps."""
-        _check_id(secret_id)
+        check_id("secret", secret_id)
         content_type = media_type(req)
         if content_type not in _UPDATABLE:
             expected = list(_UPDATABLE)
             raise ApiRefusal(415, f"Unexpected content type. Expected content types are: {expected}")
         payload = self._read_payload(req, content_type)
-        sealed = self._store.sealed_payload(secret_id)
+        sealed = self._store.sealed_payload(secret_id, caller_of(req).user)
         if sealed is None:
-            raise _not_found()
-        authorize(req, "secret:put", Target(sealed.project))
-        project = self._projects.get_or_create(sealed.project)
+            raise secret_not_found()
+        authorize(req, "secret:put", target_of(req, sealed.owner))
+        project = self._projects.get_or_create(sealed.owner.project)
         if sealed.kek_id or not self._store.add_payload(project, secret_id, payload, content_type):
             raise ApiRefusal(409, "Secret already has data, cannot modify it.")
         resp.status = 204
@@ -93,13 +93,13 @@ class SecretResource:
     @operation("Secret deletion")
     def on_delete(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Delete the secret and its payload."""
-        _check_id(secret_id)
-        secret = self._store.get(secret_id)
+        check_id("secret", secret_id)
+        secret = self._store.get(secret_id, caller_of(req).user)
         if secret is None:
-            raise _not_found()
-        authorize(req, "secret:delete", Target(secret.project, secret.creator_id))
+            raise secret_not_found()
+        authorize(req, "secret:delete", target_of(req, secret.owner))
         if not self._store.delete(secret_id):
-            raise _not_found()
+            raise secret_not_found()
         resp.status = 204
 
     def _read_payload(self, req: falcon.Request, content_type: str) -> bytes:
@@ -130,16 +130,16 @@ class PayloadResource:
     @operation("Secret payload retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Return the payload."""
-        _check_id(secret_id)
+        check_id("secret", secret_id)
         _send_payload(req, resp, self._store, secret_id)
 
 
 def _send_payload(req: falcon.Request, resp: falcon.Response, store: SecretStore, secret_id: str) -> None:
     accept = req.get_header("Accept") or "application/octet-stream"
-    sealed = store.sealed_payload(secret_id)
+    sealed = store.sealed_payload(secret_id, caller_of(req).user)
     if sealed is None:
-        raise _not_found()
-    authorize(req, "secret:decrypt", Target(sealed.project))
+        raise secret_not_found()
+    authorize(req, "secret:decrypt", target_of(req, sealed.owner))
     if sealed.kek_id is None:
         raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")
     # Barbican compares the header as one text: lists and ranges of types are not understood.
@@ -170,7 +170,7 @@ def _document(req: falcon.Request, settings: Settings, secret: Secret) -> dict[s
         "algorithm": secret.algorithm,
         "bit_length": secret.bit_length,
         "mode": secret.mode,
-        "creator_id": secret.creator_id,
+        "creator_id": secret.owner.creator_id,
     }
     if secret.content_type is not None:
         document["content_types"] = {"default": secret.content_type}
@@ -188,19 +188,6 @@ def _filter(req: falcon.Request) -> SecretFilter:
         bit_length=int(bits) if bits.isdecimal() and 0 < int(bits) <= 32_767 else None,
         secret_type=req.get_param("secret_type"),
     )
-
-
-def _check_id(secret_id: str) -> None:
-    try:
-        valid = uuid.UUID(secret_id).version == 4 and len(secret_id) == 36
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ApiRefusal(404, "Not Found. Provided secret id is invalid.")
-
-
-def _not_found() -> ApiRefusal:
-    return ApiRefusal(404, "Secret not found.")
 
 
 def _json(resp: falcon.Response, document: dict[str, Any]) -> None:  # Any: JSON

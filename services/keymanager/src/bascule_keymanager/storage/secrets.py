@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from bascule_keymanager.clock import utc_now
 from bascule_keymanager.crypto.simple import STORE_PLUGIN, Vault
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.tables import (
     container_secret,
@@ -49,7 +50,7 @@ class Secret:
     """A secret as it is shown: never its payload."""
 
     id: str
-    project: str
+    owner: Owner
     created_at: dt.datetime
     updated_at: dt.datetime
     status: str
@@ -59,15 +60,14 @@ class Secret:
     algorithm: str | None
     bit_length: int | None
     mode: str | None
-    creator_id: str | None
     content_type: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class SealedPayload:
-    """What is stored of a payload; all but `project` is None while a secret has none."""
+    """What is stored of a payload; all but `owner` is None while a secret has none."""
 
-    project: str
+    owner: Owner
     content_type: str | None = None
     kek_id: str | None = None
     wrapped_kek: str | bytes | None = field(default=None, repr=False)
@@ -90,13 +90,9 @@ _content_type = sa.and_(
     secret_store_metadata.c.key == "content_type",
     secret_store_metadata.c.deleted == sa.false(),
 )
-_alive = sa.and_(
-    secrets.c.deleted == sa.false(),
-    sa.or_(secrets.c.expiration.is_(None), secrets.c.expiration > sa.bindparam("now", type_=sa.DateTime)),
-)
 _shown = (
+    *SECRET_OWNER.columns,
     secrets.c.id,
-    projects.c.external_id,
     secrets.c.created_at,
     secrets.c.updated_at,
     secrets.c.status,
@@ -106,27 +102,26 @@ _shown = (
     secrets.c.algorithm,
     secrets.c.bit_length,
     secrets.c.mode,
-    secrets.c.creator_id,
     secret_store_metadata.c.value,
 )
 _owned = secrets.join(projects, projects.c.id == secrets.c.project_id)
-_listed = sa.select(*_shown).select_from(_owned.outerjoin(secret_store_metadata, _content_type))
-_one = _listed.where(secrets.c.id == sa.bindparam("id"), _alive)
+_listed = sa.select(*_shown).select_from(SECRET_OWNER.join.outerjoin(secret_store_metadata, _content_type))
+_one = _listed.where(secrets.c.id == sa.bindparam("id"), living_secret)
 _payload = (
     sa.select(
-        projects.c.external_id,
+        *SECRET_OWNER.columns,
         encrypted_data.c.content_type,
         encrypted_data.c.kek_id,
         kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
     )
     .select_from(
-        _owned.outerjoin(
+        SECRET_OWNER.join.outerjoin(
             encrypted_data,
             sa.and_(encrypted_data.c.secret_id == secrets.c.id, encrypted_data.c.deleted == sa.false()),
         ).outerjoin(kek_data, kek_data.c.id == encrypted_data.c.kek_id)
     )
-    .where(secrets.c.id == sa.bindparam("id"), _alive)
+    .where(secrets.c.id == sa.bindparam("id"), living_secret)
     .order_by(encrypted_data.c.created_at)
     .limit(1)
 )
@@ -160,17 +155,17 @@ class SecretStore:
 
         return self._database.write(insert)
 
-    def get(self, secret_id: str) -> Secret | None:
-        """Return a secret that is neither deleted nor expired, of whatever project."""
-        parameters = {"id": secret_id, "now": utc_now()}
+    def get(self, secret_id: str, user: str | None) -> Secret | None:
+        """Return a secret that is neither deleted nor expired, of whatever project, as `user` would see it."""
+        parameters = {"id": secret_id, "user": user, "now": utc_now()}
         row = self._database.read(lambda connection: connection.execute(_one, parameters).first())
         return _secret(row) if row is not None else None
 
-    def sealed_payload(self, secret_id: str) -> SealedPayload | None:
-        """Return what is stored of a living secret's payload."""
-        parameters = {"id": secret_id, "now": utc_now()}
+    def sealed_payload(self, secret_id: str, user: str | None) -> SealedPayload | None:
+        """Return what is stored of a living secret's payload, with its owner as `user` would see it."""
+        parameters = {"id": secret_id, "user": user, "now": utc_now()}
         row = self._database.read(lambda connection: connection.execute(_payload, parameters).first())
-        return SealedPayload(*row) if row is not None else None
+        return _sealed(row) if row is not None else None
 
     def open(self, sealed: SealedPayload) -> bytes:
         """Return the payload itself."""
@@ -180,10 +175,10 @@ class SecretStore:
 
     def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
         """Return one page of a project's living secrets, oldest first, and how many there are in all."""
-        conditions = [projects.c.external_id == external_id, _alive, *_conditions(wanted)]
+        conditions = [projects.c.external_id == external_id, living_secret, *_conditions(wanted)]
         ordered = _listed.where(*conditions).order_by(secrets.c.created_at, secrets.c.id).limit(limit).offset(offset)
         counted = sa.select(sa.func.count()).select_from(_owned).where(*conditions)
-        parameters = {"now": utc_now()}
+        parameters = {"now": utc_now(), "user": None}
 
         def query(connection: Connection) -> tuple[list[Secret], int]:
             rows = connection.execute(ordered, parameters).all()
@@ -198,7 +193,12 @@ class SecretStore:
 
 
 def _secret(row: Sequence[Any]) -> Secret:  # Any: the columns of _shown
-    return Secret(*row)
+    identity, *rest = row[4:]
+    return Secret(identity, owner_of(row[:4]), *rest)
+
+
+def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload
+    return SealedPayload(owner_of(row[:4]), *row[4:])
 
 
 def insert_secret(connection: Connection, vault: Vault, project: Project, secret_id: str, new: NewSecret) -> None:

@@ -3,17 +3,25 @@
 import sqlalchemy as sa
 
 __all__ = [
+    "container_acl_users",
+    "container_acls",
+    "container_consumer_metadata",
     "container_secret",
+    "containers",
     "encrypted_data",
     "kek_data",
     "orders",
+    "project_quotas",
+    "project_secret_store",
     "projects",
     "secret_acl_users",
     "secret_acls",
     "secret_consumer_metadata",
     "secret_store_metadata",
+    "secret_stores",
     "secret_user_metadata",
     "secrets",
+    "transport_keys",
 ]
 
 _metadata = sa.MetaData()
@@ -89,9 +97,85 @@ orders = _entity(
     sa.Column("status_detail", sa.String(255)),
 )
 
-# Read by nothing yet: a deleted secret takes its rows here with it.
-container_secret = _entity("container_secret", sa.Column("secret_id", sa.String(36)))
-secret_consumer_metadata = _entity("secret_consumer_metadata", sa.Column("secret_id", sa.String(36)))
-secret_user_metadata = _entity("secret_user_metadata", sa.Column("secret_id", sa.String(36)))
-secret_acls = _entity("secret_acls", sa.Column("secret_id", sa.String(36)))
-secret_acl_users = _entity("secret_acl_users", sa.Column("acl_id", sa.String(36)))
+containers = _entity(
+    "containers",
+    sa.Column("name", sa.String(255)),
+    sa.Column("type", sa.String(11)),
+    sa.Column("project_id", sa.String(36)),
+    sa.Column("creator_id", sa.String(255)),
+)
+
+container_secret = _entity(
+    "container_secret",
+    sa.Column("name", sa.String(255)),
+    sa.Column("container_id", sa.String(36)),
+    sa.Column("secret_id", sa.String(36)),
+)
+
+container_consumer_metadata = _entity(
+    "container_consumer_metadata",
+    sa.Column("container_id", sa.String(36)),
+    sa.Column("project_id", sa.String(36)),
+    sa.Column("name", sa.String(36)),
+    sa.Column("URL", sa.String(255)),
+    sa.Column("data_hash", sa.String(64)),
+)
+
+secret_consumer_metadata = _entity(
+    "secret_consumer_metadata",
+    sa.Column("secret_id", sa.String(36)),
+    sa.Column("project_id", sa.String(36)),
+    sa.Column("service", sa.String(255)),
+    sa.Column("resource_type", sa.String(255)),
+    sa.Column("resource_id", sa.String(36)),
+)
+
+secret_user_metadata = _entity(
+    "secret_user_metadata",
+    sa.Column("key", sa.String(255)),
+    sa.Column("value", sa.String(255)),
+    sa.Column("secret_id", sa.String(36)),
+)
+
+
+def _acls(of: str) -> sa.Table:
+    return _entity(
+        f"{of}_acls",
+        sa.Column(f"{of}_id", sa.String(36)),
+        sa.Column("operation", sa.String(255)),
+        sa.Column("project_access", sa.Boolean),
+    )
+
+
+def _acl_users(of: str) -> sa.Table:
+    return _entity(f"{of}_acl_users", sa.Column("acl_id", sa.String(36)), sa.Column("user_id", sa.String(255)))
+
+
+secret_acls, secret_acl_users = _acls("secret"), _acl_users("secret")
+container_acls, container_acl_users = _acls("container"), _acl_users("container")
+
+project_quotas = _entity(
+    "project_quotas",
+    sa.Column("project_id", sa.String(36)),
+    sa.Column("secrets", sa.Integer),
+    sa.Column("orders", sa.Integer),
+    sa.Column("containers", sa.Integer),
+    sa.Column("consumers", sa.Integer),
+    sa.Column("cas", sa.Integer),
+)
+
+secret_stores = _entity(
+    "secret_stores",
+    sa.Column("store_plugin", sa.String(255)),
+    sa.Column("crypto_plugin", sa.String(255)),
+    sa.Column("global_default", sa.Boolean),
+    sa.Column("name", sa.String(255)),
+)
+
+project_secret_store = _entity(
+    "project_secret_store", sa.Column("project_id", sa.String(36)), sa.Column("secret_store_id", sa.String(36))
+)
+
+transport_keys = _entity(
+    "transport_keys", sa.Column("plugin_name", sa.String(255)), sa.Column("transport_key", sa.Text)
+)

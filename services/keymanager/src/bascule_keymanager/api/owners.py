@@ -1,0 +1,64 @@
+"""What a path names: an id that is one, of something that is there, and that the caller may use so."""
+
+import uuid
+
+import falcon
+
+from bascule_keymanager.api.access import Target, authorize
+from bascule_keymanager.api.context import caller_of
+from bascule_keymanager.api.errors import ApiRefusal
+from bascule_keymanager.storage.owners import Owner, Owners
+
+__all__ = ["Doorkeeper", "check_id", "container_not_found", "secret_not_found", "target_of"]
+
+
+def check_id(kind: str, value: str) -> None:
+    """Refuse an id that we never gave out: not a lower-case UUID of version 4."""
+    try:
+        valid = str(uuid.UUID(value, version=4)) == value
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ApiRefusal(404, f"Not Found. Provided {kind} id is invalid.")
+
+
+def secret_not_found() -> ApiRefusal:
+    """Return what is told of a secret that is not there."""
+    return ApiRefusal(404, "Secret not found.")
+
+
+def container_not_found() -> ApiRefusal:
+    """Return what is told of a container that is not there."""
+    return ApiRefusal(404, "Secrets container not found.")
+
+
+def target_of(req: falcon.Request, owner: Owner) -> Target:
+    """Return what policies are asked about, for an owner that was read for this caller."""
+    user = caller_of(req).user
+    listed = (user,) if owner.is_listed and user is not None else ()
+    return Target(owner.project, owner.creator_id, owner.project_access, listed)
+
+
+class Doorkeeper:
+    """Lets a caller through to what hangs on a secret or a container: its ACL, its metadata, its consumers."""
+
+    def __init__(self, owners: Owners) -> None:
+        self._owners = owners
+
+    def secret(self, req: falcon.Request, secret_id: str, rule: str) -> Owner:
+        """Return the owner of a secret that is there and that `rule` opens. Raises ApiRefusal."""
+        check_id("secret", secret_id)
+        owner = self._owners.of_secret(secret_id, caller_of(req).user)
+        if owner is None:
+            raise secret_not_found()
+        authorize(req, rule, target_of(req, owner))
+        return owner
+
+    def container(self, req: falcon.Request, container_id: str, rule: str) -> Owner:
+        """Return the owner of a container that is there and that `rule` opens. Raises ApiRefusal."""
+        check_id("container", container_id)
+        owner = self._owners.of_container(container_id, caller_of(req).user)
+        if owner is None:
+            raise container_not_found()
+        authorize(req, rule, target_of(req, owner))
+        return owner
