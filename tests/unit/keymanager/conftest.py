@@ -13,6 +13,7 @@ from bascule_keymanager.config import Settings
 from bascule_keymanager.crypto.simple import Vault
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
@@ -44,6 +45,7 @@ class KeyManager:
             secrets=self.secrets,
             projects=self.projects,
             orders=self.orders,
+            holdings=Holdings.on(self.database),
             accept_order=self.accept,
         )
         headers = {"X-Project-Id": project, "X-User-Id": user} if project else {}

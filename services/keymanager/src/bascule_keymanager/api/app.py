@@ -7,9 +7,12 @@ import falcon
 from bascule_keymanager.api.context import Context
 from bascule_keymanager.api.errors import install_error_handlers
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
+from bascule_keymanager.api.owners import Doorkeeper
 from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
+from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
 from bascule_keymanager.api.versions import HealthResource, VersionResource, VersionsResource
 from bascule_keymanager.config import Settings
+from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
@@ -18,7 +21,13 @@ __all__ = ["make_app"]
 
 
 def make_app(
-    settings: Settings, *, secrets: SecretStore, projects: Projects, orders: OrderStore, accept_order: AcceptOrder
+    settings: Settings,
+    *,
+    secrets: SecretStore,
+    projects: Projects,
+    orders: OrderStore,
+    holdings: Holdings,
+    accept_order: AcceptOrder,
 ) -> falcon.App[Any, Any]:  # Any: requests and responses are falcon's own
     """Return the application for these stores."""
     app = falcon.App(middleware=[Context(allow_anonymous=settings.allow_anonymous_access)])
@@ -30,6 +39,10 @@ def make_app(
     app.add_route("/v1/secrets", SecretsResource(settings, secrets, projects))
     app.add_route("/v1/secrets/{secret_id}", SecretResource(settings, secrets, projects))
     app.add_route("/v1/secrets/{secret_id}/payload", PayloadResource(secrets))
+    doors = Doorkeeper(holdings.owners)
+    metadata = (settings, doors, holdings.user_metadata)
+    app.add_route("/v1/secrets/{secret_id}/metadata", MetadataResource(*metadata))
+    app.add_route("/v1/secrets/{secret_id}/metadata/{key}", MetadatumResource(*metadata))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
     return app

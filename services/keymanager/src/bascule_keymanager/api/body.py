@@ -41,8 +41,11 @@ def read_json(req: falcon.Request, limit: int, schema: str) -> dict[str, Any]:  
     if media_type(req) != "application/json":
         raise ApiRefusal(415, "Unexpected content type. Expected content types are: ['application/json']")
     try:
-        body = _stripped(json.loads(req.bounded_stream.read(limit)))
-    except ValueError:  # also what is not UTF-8
+        raw = req.bounded_stream.read(limit)
+        body = _stripped(json.loads(raw))
+        if b"\\u" in raw:
+            json.dumps(body, ensure_ascii=False).encode()  # refuses half a surrogate pair, which nothing can store
+    except (ValueError, RecursionError):  # also what is not UTF-8, and what is nested deeper than Python reads
         raise ApiRefusal(400, "Malformed JSON") from None
     if not isinstance(body, dict):
         raise BodyRefused(schema, f"{body!r} is not of type 'object'", None)

@@ -10,11 +10,15 @@ import falcon
 
 from bascule.errors import BasculeError
 from bascule_keymanager.log import get_log
+from bascule_keymanager.storage.rows import Gone
 
 __all__ = ["ApiRefusal", "BodyRefused", "IssueSeen", "NotAllowed", "install_error_handlers", "operation"]
 
 F = TypeVar("F", bound=Callable[..., None])
 log = get_log()
+
+# What is told of a secret or container that is not there.
+_GONE = {"secrets": "Secret not found.", "containers": "Secrets container not found."}
 
 
 class ApiRefusal(BasculeError):
@@ -63,6 +67,8 @@ def operation(name: str) -> Callable[[F], F]:
             except NotAllowed as refused:
                 text = f"{name} attempt not allowed - please review your user/project privileges"
                 raise ApiRefusal(403, text) from refused
+            except Gone as gone:
+                raise ApiRefusal(404, _GONE[gone.table]) from gone
             except (ApiRefusal, falcon.HTTPError):
                 raise
             except Exception as failure:

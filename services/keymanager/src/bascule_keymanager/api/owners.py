@@ -8,8 +8,9 @@ from bascule_keymanager.api.access import Target, authorize
 from bascule_keymanager.api.context import caller_of
 from bascule_keymanager.api.errors import ApiRefusal
 from bascule_keymanager.storage.owners import Owner, Owners
+from bascule_keymanager.storage.rows import Gone
 
-__all__ = ["Doorkeeper", "check_id", "container_not_found", "secret_not_found", "target_of"]
+__all__ = ["Doorkeeper", "check_id", "target_of"]
 
 
 def check_id(kind: str, value: str) -> None:
@@ -20,16 +21,6 @@ def check_id(kind: str, value: str) -> None:
         valid = False
     if not valid:
         raise ApiRefusal(404, f"Not Found. Provided {kind} id is invalid.")
-
-
-def secret_not_found() -> ApiRefusal:
-    """Return what is told of a secret that is not there."""
-    return ApiRefusal(404, "Secret not found.")
-
-
-def container_not_found() -> ApiRefusal:
-    """Return what is told of a container that is not there."""
-    return ApiRefusal(404, "Secrets container not found.")
 
 
 def target_of(req: falcon.Request, owner: Owner) -> Target:
@@ -46,19 +37,19 @@ class Doorkeeper:
         self._owners = owners
 
     def secret(self, req: falcon.Request, secret_id: str, rule: str) -> Owner:
-        """Return the owner of a secret that is there and that `rule` opens. Raises ApiRefusal."""
+        """Return the owner of a secret that is there and that `rule` opens. Raises ApiRefusal, Gone."""
         check_id("secret", secret_id)
         owner = self._owners.of_secret(secret_id, caller_of(req).user)
         if owner is None:
-            raise secret_not_found()
+            raise Gone("secrets")
         authorize(req, rule, target_of(req, owner))
         return owner
 
     def container(self, req: falcon.Request, container_id: str, rule: str) -> Owner:
-        """Return the owner of a container that is there and that `rule` opens. Raises ApiRefusal."""
+        """Return the owner of a container that is there and that `rule` opens. Raises ApiRefusal, Gone."""
         check_id("container", container_id)
         owner = self._owners.of_container(container_id, caller_of(req).user)
         if owner is None:
-            raise container_not_found()
+            raise Gone("containers")
         authorize(req, rule, target_of(req, owner))
         return owner

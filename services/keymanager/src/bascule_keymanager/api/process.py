@@ -13,6 +13,7 @@ from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
 from bascule_keymanager.objects import Order
 from bascule_keymanager.service import Parts
+from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
@@ -41,6 +42,7 @@ class ApiProcess:
             secrets=parts.secrets,
             projects=parts.projects,
             orders=parts.orders,
+            holdings=Holdings.on(parts.database),
             accept_order=OrderDesk(parts, self._joined()).accept,
         )
 

@@ -12,11 +12,12 @@ from bascule_keymanager.api.body import media_type, read_json
 from bascule_keymanager.api.context import caller_of
 from bascule_keymanager.api.errors import ApiRefusal, IssueSeen, operation
 from bascule_keymanager.api.links import page_document, requested_page, resource_url
-from bascule_keymanager.api.owners import check_id, secret_not_found, target_of
+from bascule_keymanager.api.owners import check_id, target_of
 from bascule_keymanager.api.secret_body import parse_secret
 from bascule_keymanager.config import Settings
 from bascule_keymanager.content import is_readable_as
 from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.rows import Gone
 from bascule_keymanager.storage.secrets import SealedPayload, Secret, SecretFilter, SecretStore
 
 __all__ = ["PayloadResource", "SecretResource", "SecretsResource"]
@@ -68,7 +69,7 @@ class SecretResource:
             return
         secret = self._store.get(secret_id, caller_of(req).user)
         if secret is None:
-            raise secret_not_found()
+            raise Gone("secrets")
         authorize(req, "secret:get", target_of(req, secret.owner))
         _json(resp, _document(req, self._settings, secret))
 
@@ -83,7 +84,7 @@ class SecretResource:
         payload = self._read_payload(req, content_type)
         sealed = self._store.sealed_payload(secret_id, caller_of(req).user)
         if sealed is None:
-            raise secret_not_found()
+            raise Gone("secrets")
         authorize(req, "secret:put", target_of(req, sealed.owner))
         project = self._projects.get_or_create(sealed.owner.project)
         if sealed.kek_id or not self._store.add_payload(project, secret_id, payload, content_type):
@@ -96,10 +97,10 @@ class SecretResource:
         check_id("secret", secret_id)
         secret = self._store.get(secret_id, caller_of(req).user)
         if secret is None:
-            raise secret_not_found()
+            raise Gone("secrets")
         authorize(req, "secret:delete", target_of(req, secret.owner))
         if not self._store.delete(secret_id):
-            raise secret_not_found()
+            raise Gone("secrets")
         resp.status = 204
 
     def _read_payload(self, req: falcon.Request, content_type: str) -> bytes:
@@ -138,7 +139,7 @@ def _send_payload(req: falcon.Request, resp: falcon.Response, store: SecretStore
     accept = req.get_header("Accept") or "application/octet-stream"
     sealed = store.sealed_payload(secret_id, caller_of(req).user)
     if sealed is None:
-        raise secret_not_found()
+        raise Gone("secrets")
     authorize(req, "secret:decrypt", target_of(req, sealed.owner))
     if sealed.kek_id is None:
         raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")

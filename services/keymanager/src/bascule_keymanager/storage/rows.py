@@ -9,9 +9,17 @@ from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
 
-__all__ = ["Values", "deleted", "fresh", "insert_unless_there", "lock_living"]
+__all__ = ["Gone", "Values", "deleted", "fresh", "insert_unless_there", "lock_living"]
 
 Values = dict[str, Any]  # Any: column values
+
+
+class Gone(Exception):
+    """What the caller works on was deleted since it was looked up; `table` says what it was."""
+
+    def __init__(self, table: str) -> None:
+        self.table = table
+        super().__init__(f"a row of {table} was deleted meanwhile")
 
 
 def fresh(status: str = "ACTIVE", **values: Any) -> Values:  # Any: column values
@@ -26,10 +34,11 @@ def deleted(now: dt.datetime | None = None) -> Values:
     return {"deleted": True, "deleted_at": now, "updated_at": now}
 
 
-def lock_living(connection: Connection, table: sa.Table, row_id: str) -> bool:
-    """Make every other writer of what hangs on this row wait until we commit; return False when it is deleted."""
+def lock_living(connection: Connection, table: sa.Table, row_id: str) -> None:
+    """Make every other writer of what hangs on this row wait until we commit. Raises Gone when it is deleted."""
     alive = sa.select(table.c.id).where(table.c.id == row_id, table.c.deleted == sa.false())
-    return connection.execute(alive.with_for_update(key_share=True)).first() is not None
+    if connection.execute(alive.with_for_update(key_share=True)).first() is None:
+        raise Gone(table.name)
 
 
 def insert_unless_there(dialect: str, table: sa.Table, values: Values, unique: tuple[str, ...]) -> sa.Executable:
