@@ -61,3 +61,21 @@ def test_several_who_replace_all_metadata_at_once_leave_one_of_theirs(client, se
     answers = at_once(4, lambda number: client.simulate_put(path, json=bodies[number]).status_code)
     assert answers == [201] * 4
     assert client.simulate_get(path).json in bodies
+
+
+def test_acls_are_kept(client, secret):
+    path = secret + "/acl"
+    assert client.simulate_put(path, json={"read": {"users": ["a", "b"], "project-access": False}}).status_code == 200
+    assert client.simulate_patch(path, json={"read": {"users": ["b", "c"]}}).status_code == 200
+    read = client.simulate_get(path).json["read"]
+    assert (read["project-access"], sorted(read["users"])) == (False, ["b", "c"])
+    assert client.simulate_delete(path).text == "null"
+    assert client.simulate_get(path).json == {"read": {"project-access": True}}
+
+
+def test_several_who_write_an_acl_at_once_leave_one_of_theirs(client, secret):
+    path = secret + "/acl"
+    bodies = [{"read": {"users": ["all", f"u{number}"]}} for number in range(4)]
+    answers = at_once(4, lambda number: client.simulate_put(path, json=bodies[number]).status_code)
+    assert answers == [200] * 4
+    assert sorted(client.simulate_get(path).json["read"]["users"]) in [body["read"]["users"] for body in bodies]

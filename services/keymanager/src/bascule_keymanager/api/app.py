@@ -4,6 +4,7 @@ from typing import Any
 
 import falcon
 
+from bascule_keymanager.api.acls import ContainerAclResource, SecretAclResource
 from bascule_keymanager.api.context import Context
 from bascule_keymanager.api.errors import install_error_handlers
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
@@ -43,6 +44,8 @@ def make_app(
     metadata = (settings, doors, holdings.user_metadata)
     app.add_route("/v1/secrets/{secret_id}/metadata", MetadataResource(*metadata))
     app.add_route("/v1/secrets/{secret_id}/metadata/{key}", MetadatumResource(*metadata))
+    app.add_route("/v1/secrets/{secret_id}/acl", SecretAclResource(settings, doors, holdings.secret_acls))
+    app.add_route("/v1/containers/{container_id}/acl", ContainerAclResource(settings, doors, holdings.container_acls))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
     return app

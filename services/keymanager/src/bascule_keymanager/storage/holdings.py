@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bascule_keymanager.storage.acls import AclStore, container_acl_store, secret_acl_store
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import Owners
 from bascule_keymanager.storage.user_metadata import UserMetadata
@@ -15,8 +16,15 @@ class Holdings:
 
     owners: Owners
     user_metadata: UserMetadata
+    secret_acls: AclStore
+    container_acls: AclStore
 
     @classmethod
     def on(cls, database: Database) -> "Holdings":
         """Return the stores on this database."""
-        return cls(owners=Owners(database), user_metadata=UserMetadata(database))
+        return cls(
+            owners=Owners(database),
+            user_metadata=UserMetadata(database),
+            secret_acls=secret_acl_store(database),
+            container_acls=container_acl_store(database),
+        )

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
 from bascule_keymanager.crypto.simple import STORE_PLUGIN, Vault
+from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.projects import Project
@@ -255,9 +256,7 @@ def _delete(connection: Connection, secret_id: str) -> bool:
     for table in soft:
         of_secret = table.update().where(table.c.secret_id == secret_id, table.c.deleted == sa.false())
         connection.execute(of_secret.values(gone))
-    acls = sa.select(secret_acls.c.id).where(secret_acls.c.secret_id == secret_id)
-    connection.execute(secret_acl_users.delete().where(secret_acl_users.c.acl_id.in_(acls)))
-    connection.execute(secret_acls.delete().where(secret_acls.c.secret_id == secret_id))
+    delete_acls(connection, secret_acls, secret_acl_users, secret_acls.c.secret_id == secret_id)
     return True
 
 
