@@ -10,13 +10,9 @@ from cryptography.fernet import Fernet
 
 from bascule_keymanager.api.app import make_app
 from bascule_keymanager.config import Settings
-from bascule_keymanager.crypto.simple import Vault
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.holdings import Holdings
-from bascule_keymanager.storage.orders import OrderStore
-from bascule_keymanager.storage.projects import Projects
-from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.worker.processor import OrderProcessor
 
 
@@ -29,15 +25,20 @@ class KeyManager:
     wakes: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        self.vault = Vault(self.settings.keks)
-        self.projects = Projects(self.database, self.vault)
-        self.secrets = SecretStore(self.database, self.vault)
-        self.orders = OrderStore(self.database)
-        self.processor = OrderProcessor(self.orders, self.projects, self.vault)
+        self.parts = Parts(self.settings)
+        self.parts.database = self.database
+        self.projects, self.secrets, self.orders = self.parts.projects, self.parts.secrets, self.parts.orders
+        self.stores = self.parts.stores
+        self.processor = OrderProcessor(self.orders, self.projects, self.stores)
 
     def accept(self, caller, kind, meta, request_id):
         project = self.projects.get_or_create(caller.project)
         return self.orders.add(project.id, caller.user, kind, meta, lambda _c, name, _at: self.wakes.append(name))
+
+    def key_of(self, project="p1"):
+        """The newest key of a project, of the plugin that seals what is new; made now if there is none."""
+        plugin = next(iter(self.parts.crypto_plugins.values()))
+        return self.projects.key_of(self.projects.get_or_create(project), plugin)
 
     def client(self, project="p1", user="u1"):
         app = make_app(

@@ -206,7 +206,7 @@ def test_programs_refuse_with_one_sentence_and_the_next_command(tmp_path, config
 
 
 def test_the_upgrade_check_looks_at_every_project_key(keymanager, config, tmp_path, run):
-    keymanager.projects.get_or_create("p1")
+    keymanager.key_of()
     good = json.loads(run(status, "upgrade", "check", "--json"))
     assert {check["result"] for check in good["checks"]} == {0}
     wrong = tmp_path / "wrong.conf"

@@ -6,9 +6,20 @@ import threading
 import pytest
 from cryptography.fernet import Fernet
 
-from bascule_keymanager.crypto.simple import Vault, stored_text
-from bascule_keymanager.errors import KekRefused, UnreadableKek
+from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed, stored_text
+from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
+from bascule_keymanager.errors import DamagedPayload, KekRefused, UnreadableKek
 from bascule_keymanager.storage.secrets import NewSecret
+
+PLACE = Place("s", "p1")
+
+
+def simple(*keys):
+    return SimpleCrypto(MasterKeys(keys))
+
+
+def key(wrapped, name="k"):
+    return ProjectKey(name, SimpleCrypto.plugin_name, None, wrapped)
 
 
 def rows(keymanager, text):
@@ -47,27 +58,36 @@ def test_what_barbican_bound_as_bytes_is_read_whatever_the_database_made_of_it(s
     master, project_key = Fernet.generate_key(), Fernet.generate_key()
     wrapped = Fernet(master).encrypt(project_key).decode()
     cypher = base64.b64encode(Fernet(project_key).encrypt(b"payload")).decode()
-    vault = Vault([master.decode()])
-    assert vault.open("k", spelling(wrapped), spelling(cypher)) == b"payload"
+    assert simple(master.decode()).open(key(spelling(wrapped)), Sealed(spelling(cypher)), PLACE) == b"payload"
     assert stored_text(spelling(cypher)) == cypher
 
 
 def test_the_first_master_key_wraps_and_every_one_reads():
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-    before = Vault([old]).new_wrapped_key()
-    vault = Vault([new, old])
-    assert vault.can_unwrap(before)
-    Fernet(new).decrypt(vault.new_wrapped_key().encode())
-    assert not Vault([new]).can_unwrap(before)
+    before = key(simple(old).new_key("label").wrapped)
+    both = simple(new, old)
+    assert both.can_unwrap(before)
+    Fernet(new).decrypt(both.new_key("label").wrapped.encode())
+    assert not simple(new).can_unwrap(before)
+
+
+def test_a_payload_that_was_changed_is_refused_by_the_name_of_its_secret():
+    plugin = simple(Fernet.generate_key().decode())
+    project_key = key(plugin.new_key("label").wrapped)
+    sealed = plugin.seal(project_key, b"payload", PLACE)
+    with pytest.raises(DamagedPayload) as refusal:
+        plugin.open(project_key, Sealed(sealed.cypher_text[:-8] + "AAAAAAA="), PLACE)
+    assert "secret s " in str(refusal.value)
 
 
 def test_a_wrong_master_key_is_named_by_what_it_cannot_open_and_never_replaced(keymanager, post_secret):
     path = post_secret("kept")
     stranger = keymanager.again(keks=(Fernet.generate_key().decode(),))
     project = stranger.projects.get_or_create("p1")
+    kek_id = stranger.key_of().id
     with pytest.raises(UnreadableKek) as refusal:
         stranger.secrets.add(project, NewSecret("u", payload=b"x", content_type="text/plain"))
-    assert project.kek_id in str(refusal.value)
+    assert kek_id in str(refusal.value)
     assert stranger.client().simulate_get(path + "/payload").status_code == 500
     assert len(rows(keymanager, "SELECT id FROM kek_data")) == 1
     assert keymanager.client().simulate_get(path + "/payload").text == "kept"
@@ -76,14 +96,14 @@ def test_a_wrong_master_key_is_named_by_what_it_cannot_open_and_never_replaced(k
 
 def test_a_master_key_that_is_none_is_refused_without_repeating_it():
     with pytest.raises(KekRefused) as refusal:
-        Vault([Fernet.generate_key().decode(), "hunter2"])
+        MasterKeys([Fernet.generate_key().decode(), "hunter2"])
     assert "kek number 2" in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
 
 
 def test_the_newest_active_project_key_seals(keymanager, post_secret):
     post_secret()
-    wrapped = Vault(keymanager.settings.keks).new_wrapped_key()
+    wrapped = simple(*keymanager.settings.keks).new_key("label").wrapped
     with keymanager.database.writer.begin() as connection:
         connection.exec_driver_sql(
             "INSERT INTO kek_data SELECT 'newer', '2999-01-01 00:00:00.000000', updated_at, NULL, 0, status,"
@@ -96,7 +116,7 @@ def test_the_newest_active_project_key_seals(keymanager, post_secret):
             " WHERE id = 'newer'"
         )
     other = keymanager.again()
-    assert other.projects.get_or_create("p1").kek_id == "newer"
+    assert other.key_of().id == "newer"
     other.database.dispose()
 
 
@@ -107,7 +127,7 @@ def test_first_requests_of_a_new_project_at_once_make_one_project_and_one_key(ke
     def first_request(process):
         start.wait()
         try:
-            found.append(process.projects.get_or_create("new"))
+            found.append((process.projects.get_or_create("new").id, process.key_of("new").id))
         except Exception as failure:  # noqa: BLE001 - the test reports it
             failed.append(failure)
 
@@ -119,6 +139,6 @@ def test_first_requests_of_a_new_project_at_once_make_one_project_and_one_key(ke
     for process in others:
         process.database.dispose()
     assert failed == []
-    assert len({(project.id, project.kek_id) for project in found}) == 1
+    assert len(set(found)) == 1
     assert rows(keymanager, "SELECT count(*) FROM projects") == [(1,)]
     assert rows(keymanager, "SELECT count(*) FROM kek_data") == [(1,)]

@@ -1,6 +1,6 @@
 """Content types of payloads: which are accepted, how they are named when stored, and how they are asked for."""
 
-__all__ = ["SUPPORTED", "encodings_of", "is_readable_as", "normalise"]
+__all__ = ["SPELLINGS", "SUPPORTED", "encodings_of", "is_readable_as", "normalise"]
 
 _NAMES = {
     "text/plain": "text/plain",
@@ -11,6 +11,14 @@ _NAMES = {
     "application/aes": "application/aes",
 }
 SUPPORTED = ("text/plain", "application/octet-stream", "application/pkcs8")
+# How Barbican spells what it supports when it refuses something else.
+SPELLINGS = (
+    "text/plain",
+    "text/plain;charset=utf-8",
+    "text/plain; charset=utf-8",
+    "application/octet-stream",
+    "application/pkcs8",
+)
 
 _ENCODINGS: dict[str, tuple[str, ...] | None] = {
     "text/plain": None,

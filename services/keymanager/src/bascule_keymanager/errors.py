@@ -2,7 +2,7 @@
 
 from bascule.errors import BasculeError, LifecycleError
 
-__all__ = ["ConfigRefused", "KekRefused", "KeyManagerError", "UnreadableKek"]
+__all__ = ["ConfigRefused", "DamagedPayload", "KekRefused", "KeyManagerError", "UnknownPlugin", "UnreadableKek"]
 
 
 class KeyManagerError(BasculeError):
@@ -38,4 +38,26 @@ class UnreadableKek(KeyManagerError):
         super().__init__(
             f"no configured [simple_crypto_plugin] kek opens the project key {kek_id}; add the key that wrapped it",
             next_command="keymanager-status upgrade check",
+        )
+
+
+class DamagedPayload(KeyManagerError):
+    """What is stored of a payload is not what was stored: its seal does not hold."""
+
+    def __init__(self, secret_id: str) -> None:
+        self.secret_id = secret_id
+        super().__init__(
+            f"the stored payload of secret {secret_id} is damaged, or was moved here from another secret; "
+            "restore its row of encrypted_data from a backup"
+        )
+
+
+class UnknownPlugin(KeyManagerError):
+    """A row was made by a plugin that is not configured here."""
+
+    def __init__(self, plugin_name: str) -> None:
+        self.plugin_name = plugin_name
+        super().__init__(
+            f"what {plugin_name} stored cannot be read without it; name it in [crypto] enabled_crypto_plugins "
+            "or [secretstore] enabled_secretstore_plugins"
         )

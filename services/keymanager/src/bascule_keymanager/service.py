@@ -10,7 +10,8 @@ from bascule.rpc import EmbeddedTransport
 from bascule.schema import SchemaEngine
 from bascule.schema.state import Phase
 from bascule_keymanager.config import Settings
-from bascule_keymanager.crypto.simple import Vault
+from bascule_keymanager.crypto.plugin import CryptoPlugin
+from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
 from bascule_keymanager.migrations.changes import CHANGES
@@ -18,6 +19,8 @@ from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
+from bascule_keymanager.stores.configured import Stores, Writer
+from bascule_keymanager.stores.crypto import CryptoStore
 
 __all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
 
@@ -61,19 +64,31 @@ class Parts:
         )
 
     @cached_property
-    def vault(self) -> Vault:
-        """The master keys."""
-        return Vault(self.settings.keks)
+    def master_keys(self) -> MasterKeys:
+        """The master keys of the plugins that keep theirs in the configuration."""
+        return MasterKeys(self.settings.keks)
+
+    @cached_property
+    def crypto_plugins(self) -> dict[str, CryptoPlugin]:
+        """The crypto plugins, by the names that they have in `kek_data`; the first seals what is new."""
+        simple = SimpleCrypto(self.master_keys)
+        return {simple.plugin_name: simple}
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The secret stores."""
+        plugins = self.crypto_plugins
+        return Stores([Writer(CryptoStore(self.projects, plugin, plugins)) for plugin in plugins.values()])
 
     @cached_property
     def projects(self) -> Projects:
         """Projects and their keys."""
-        return Projects(self.database, self.vault)
+        return Projects(self.database)
 
     @cached_property
     def secrets(self) -> SecretStore:
         """Secrets and their payloads."""
-        return SecretStore(self.database, self.vault)
+        return SecretStore(self.database, self.stores)
 
     @cached_property
     def orders(self) -> OrderStore:

@@ -8,7 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bascule.checks import Check, Code, failure, success, warning
 from bascule.schema.state import Phase
-from bascule_keymanager.crypto.simple import CRYPTO_PLUGIN
+from bascule_keymanager.crypto.plugin import ProjectKey
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.service import Parts
@@ -50,15 +50,20 @@ def _reachable(parts: Parts) -> Answer:
 
 
 def _project_keys(parts: Parts) -> Answer:
-    wrapped = sa.select(kek_data.c.id, kek_data.c.plugin_meta).where(
-        kek_data.c.plugin_name == CRYPTO_PLUGIN,
-        kek_data.c.bind_completed == sa.true(),
-        kek_data.c.deleted == sa.false(),
+    wrapped = sa.select(kek_data.c.id, kek_data.c.plugin_name, kek_data.c.kek_label, kek_data.c.plugin_meta).where(
+        kek_data.c.bind_completed == sa.true(), kek_data.c.deleted == sa.false()
     )
     if not parts.database.read(lambda connection: sa.inspect(connection).has_table(kek_data.name)):
         return success("the database is empty")
     rows = parts.database.read(lambda connection: connection.execute(wrapped).all())
-    closed = [row.id for row in rows if row.plugin_meta is None or not parts.vault.can_unwrap(row.plugin_meta)]
+    plugins = parts.crypto_plugins
+    strange = sorted({row.plugin_name for row in rows} - set(plugins))
+    if strange:
+        return failure(
+            f"project keys were made by {', '.join(strange)}, which is not configured here; "
+            "name it in [crypto] enabled_crypto_plugins, with its own options"
+        )
+    closed = [row.id for row in rows if not plugins[row.plugin_name].can_unwrap(ProjectKey(*row))]
     if closed:
         return failure(
             f"{len(closed)} of {len(rows)} project keys open with no configured master key, for example {closed[0]}; "

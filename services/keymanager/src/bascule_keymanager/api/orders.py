@@ -1,4 +1,4 @@
-"""/v1/orders: accept orders for keys, and tell how they stand."""
+"""/v1/orders: accept orders for keys and pairs of keys, and tell how they stand."""
 
 import json
 from typing import Any, Protocol
@@ -34,7 +34,9 @@ class OrdersResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Accept an order; a worker does it."""
         authorize(req, "orders:post")
-        kind, meta = check_order(read_json(req, self._settings.max_request_bytes, "Order"))
+        kind, meta = check_order(
+            read_json(req, self._settings.max_request_bytes, "Order"), self._settings.max_secret_bytes
+        )
         order_id = self._accept(caller_of(req), kind, meta, request_id_of(req))
         reference = resource_url(req, self._settings, "orders", order_id)
         resp.status = 202
@@ -46,13 +48,16 @@ class OrdersResource:
         """Show one page of the caller's orders."""
         authorize(req, "orders:get")
         page = requested_page(req, self._settings)
-        found, total = self._store.page(caller_of(req).project, limit=page.limit, offset=page.offset)
+        found, total = self._store.page(
+            caller_of(req).project, limit=page.limit, offset=page.offset, meta=req.get_param("meta")
+        )
         items = [_document(req, self._settings, order) for order in found]
         _json(resp, page_document(req, self._settings, "orders", page, items, total))
 
     @operation("Order update")
     def on_put(self, req: falcon.Request, resp: falcon.Response) -> None:  # noqa: ARG002 - falcon's signature
         """Refuse: an order is never changed."""
+        authorize(req, "orders:put")
         raise ApiRefusal(405, "Order update is not supported.")
 
 
@@ -65,11 +70,28 @@ class OrderResource:
     @operation("Order retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response, order_id: str) -> None:
         """Tell how the order stands; an order of another project does not exist for the caller."""
-        order = self._store.get(order_id)
-        if order is None or order.project != caller_of(req).project:
-            raise ApiRefusal(404, "Order not found.")
+        order = self._find(req, order_id)
         authorize(req, "order:get", Target(order.project, order.creator_id))
         _json(resp, _document(req, self._settings, order))
+
+    @operation("Order deletion")
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, order_id: str) -> None:
+        """Delete the order; what it made stays, and one that waits is not done any more."""
+        order = self._find(req, order_id)
+        authorize(req, "order:delete", Target(order.project, order.creator_id))
+        if not self._store.delete(order.project, order_id):
+            raise _not_found()
+        resp.status = 204
+
+    def _find(self, req: falcon.Request, order_id: str) -> OrderRow:
+        order = self._store.get(order_id)
+        if order is None or order.project != caller_of(req).project:
+            raise _not_found()
+        return order
+
+
+def _not_found() -> ApiRefusal:
+    return ApiRefusal(404, "Order not found.")
 
 
 def _document(req: falcon.Request, settings: Settings, order: OrderRow) -> dict[str, Any]:  # Any: JSON

@@ -6,9 +6,11 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bascule.lifecycle import Member
+from bascule.release import Release
 from bascule.rpc import Client
 from bascule_keymanager.api.app import make_app
 from bascule_keymanager.api.context import Caller
+from bascule_keymanager.api.errors import BodyRefused
 from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
 from bascule_keymanager.objects import Order
@@ -17,6 +19,9 @@ from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
+
+# Workers of earlier releases end an order for a pair of keys with an error.
+_PAIRS_SINCE = Release.parse("2027.2")
 
 log = get_log()
 
@@ -66,11 +71,17 @@ class OrderDesk:
     """Accepts orders: the row and the wake-up of a worker are one transaction."""
 
     def __init__(self, parts: Parts, member: Member) -> None:
-        self._parts = parts
+        self._parts, self._member = parts, member
         self._worker = Client(WorkerApi, parts.transport, pin=lambda: member.pin)
 
     def accept(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
-        """Keep the order and return its id."""
+        """Keep the order and return its id. Raises BodyRefused while an older worker may take it that cannot do it."""
+        with self._member.speaking() as speech:
+            if kind == "asymmetric" and speech.pin < _PAIRS_SINCE:
+                raise BodyRefused("Order", f"{kind!r} is not one of ['key']", "type")
+            return self._keep(caller, kind, meta, request_id)
+
+    def _keep(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
         project = self._parts.projects.get_or_create(caller.project)
 
         def wake(connection: Connection, order_id: str, at: dt.datetime) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from bascule_keymanager.api.body import Rule, check_fields
 from bascule_keymanager.api.errors import ApiRefusal, BodyRefused
 from bascule_keymanager.clock import parse_time, utc_now
-from bascule_keymanager.content import SUPPORTED, encodings_of, normalise
+from bascule_keymanager.content import SPELLINGS, SUPPORTED, encodings_of, normalise
 from bascule_keymanager.storage.secrets import NewSecret
 
 __all__ = ["check_order", "expiration_of", "parse_secret"]
@@ -26,7 +26,7 @@ _RULES = {
     "transport_key_needed": Rule(("string",), choices=("true", "false")),
     "transport_key_id": Rule(("string",)),
 }
-_ORDER_RULES = {"type": Rule(("string",)), "meta": Rule(("object",))}
+_ORDER_RULES = {"type": Rule(("string",), choices=("key", "asymmetric")), "meta": Rule(("object",))}
 
 Body = Mapping[str, Any]  # Any: JSON from outside
 
@@ -52,27 +52,31 @@ def parse_secret(body: Body, creator_id: str | None, max_payload_bytes: int) -> 
     )
 
 
-def check_order(body: Body) -> tuple[str, dict[str, Any]]:
+def check_order(body: Body, max_payload_bytes: int) -> tuple[str, dict[str, Any]]:
     """Return an order's type and its meta as it is stored. Raises ApiRefusal."""
     check_fields(body, _ORDER_RULES, "Order")
     for required in ("type", "meta"):
         if required not in body:
-            raise BodyRefused("Order", f"'{required}' is a required property", None)
-    if body["type"] != "key":
-        raise BodyRefused("Order", f"{body['type']!r} is not one of ['key']", "type")
-    meta = dict(body["meta"])
+            raise BodyRefused("Order", f"'{required}' is a required property", required)
+    kind, meta = body["type"], dict(body["meta"])
     inner = "Secret' within 'Order"
     check_fields(meta, _RULES, inner)
     expiration = expiration_of(meta, inner)
-    if meta.get("payload") is not None:
-        raise BodyRefused("Order", "'payload' not allowed for key type order", "meta")
+    _check_order_payload(kind, meta, inner, max_payload_bytes)
+    _check_key("key" if kind == "key" else "asymmetric key", meta)
+    meta["name"] = meta.get("name")
+    meta["expiration"] = expiration.isoformat(timespec="microseconds") if expiration else None
+    return kind, meta
+
+
+def _check_order_payload(kind: str, meta: Body, schema: str, max_payload_bytes: int) -> None:
+    """Refuse a payload: first for what is wrong with it as a secret's, then because an order has none."""
+    if "payload" in meta:
+        _payload(meta, schema, max_payload_bytes)
+        raise BodyRefused("Order", f"'payload' not allowed for {kind} type order", "meta")
     content_type = meta.get("payload_content_type")
     if content_type and normalise(content_type) not in SUPPORTED:
-        raise BodyRefused(inner, f"payload_content_type is not one of {list(SUPPORTED)}", "payload_content_type")
-    _check_key(meta)
-    meta["name"] = meta.get("name")
-    meta["expiration"] = expiration.isoformat() if expiration else None
-    return body["type"], meta
+        raise BodyRefused(schema, f"payload_content_type is not one of {list(SPELLINGS)}", "payload_content_type")
 
 
 def expiration_of(body: Body, schema: str) -> dt.datetime | None:
@@ -89,11 +93,10 @@ def expiration_of(body: Body, schema: str) -> dt.datetime | None:
     return moment
 
 
-def _check_key(meta: Body) -> None:
-    if not meta.get("algorithm"):
-        raise BodyRefused("Order", "'algorithm' is required field for key type order", "meta")
-    if not meta.get("bit_length"):
-        raise BodyRefused("Order", "'bit_length' is required field for key type order", "meta")
+def _check_key(kind: str, meta: Body) -> None:
+    for required in ("algorithm", "bit_length"):
+        if not meta.get(required):
+            raise BodyRefused("Order", f"'{required}' is required field for {kind} type order", "meta")
     if meta["algorithm"].lower() == "ec":
         supported = meta["bit_length"] in (256, 384, 521)
     else:
@@ -114,7 +117,7 @@ def _payload(body: Body, schema: str, max_payload_bytes: int) -> tuple[bytes | N
         raise BodyRefused(schema, reason, "payload_content_type")
     stored_type = normalise(content_type)
     if stored_type not in SUPPORTED:
-        raise BodyRefused(schema, f"payload_content_type is not one of {list(SUPPORTED)}", "payload_content_type")
+        raise BodyRefused(schema, f"payload_content_type is not one of {list(SPELLINGS)}", "payload_content_type")
     encoding, encodings = body.get("payload_content_encoding"), encodings_of(stored_type)
     if (encoding is not None) if encodings is None else (encoding not in encodings):
         shown = list(encodings) if encodings is not None else None

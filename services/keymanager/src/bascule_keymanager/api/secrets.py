@@ -87,7 +87,7 @@ class SecretResource:
             raise Gone("secrets")
         authorize(req, "secret:put", target_of(req, sealed.owner))
         project = self._projects.get_or_create(sealed.owner.project)
-        if sealed.kek_id or not self._store.add_payload(project, secret_id, payload, content_type):
+        if sealed.has_payload or not self._store.add_payload(project, secret_id, payload, content_type):
             raise ApiRefusal(409, "Secret already has data, cannot modify it.")
         resp.status = 204
 
@@ -141,7 +141,7 @@ def _send_payload(req: falcon.Request, resp: falcon.Response, store: SecretStore
     if sealed is None:
         raise Gone("secrets")
     authorize(req, "secret:decrypt", target_of(req, sealed.owner))
-    if sealed.kek_id is None:
+    if not sealed.has_payload:
         raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")
     # Barbican compares the header as one text: lists and ranges of types are not understood.
     if not is_readable_as(accept):

@@ -1,1 +1,1 @@
-"""How payloads are sealed: in Barbican's own stored formats."""
+"""How payloads are sealed: in Barbican's own stored formats, and in one of ours."""

@@ -5,76 +5,89 @@ once more. Both are text: bytes bound to a text column come back changed on Post
 """
 
 import base64
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from bascule_keymanager.errors import KekRefused, UnreadableKek
+from bascule_keymanager.crypto.plugin import NewKey, Place, ProjectKey, Sealed, stored_text
+from bascule_keymanager.crypto.unwrapped import UnwrappedKeys
+from bascule_keymanager.errors import DamagedPayload, KekRefused, UnreadableKek
 
-__all__ = ["CRYPTO_PLUGIN", "KEK_ALGORITHM", "KEK_BIT_LENGTH", "KEK_MODE", "STORE_PLUGIN", "Vault", "stored_text"]
-
-# Full class names of Barbican are part of its stored format.
-STORE_PLUGIN = "barbican.plugin.store_crypto.StoreCryptoAdapterPlugin"
-CRYPTO_PLUGIN = "barbican.plugin.crypto.simple_crypto.SimpleCryptoPlugin"
-KEK_ALGORITHM, KEK_BIT_LENGTH, KEK_MODE = "aes", 128, "cbc"
-
-_UNWRAPPED = 1_000
+__all__ = ["MasterKeys", "SimpleCrypto"]
 
 
-class Vault:
-    """Seals and opens payloads. Unwrapped project keys are kept, so that a read costs one decryption, not two."""
+class MasterKeys:
+    """The configured master keys: the first wraps, all are tried for reading."""
 
-    def __init__(self, master_keys: Sequence[str]) -> None:
-        self._master = MultiFernet([_fernet(key, position) for position, key in enumerate(master_keys, start=1)])
-        self._unwrapped: OrderedDict[str, Fernet] = OrderedDict()
-        self._lock = threading.Lock()
+    def __init__(self, keys: Sequence[str]) -> None:
+        fernets = [_fernet(key, position) for position, key in enumerate(keys, start=1)]
+        self._first, self._all = fernets[0], MultiFernet(fernets)
 
-    def new_wrapped_key(self) -> str:
+    def wrap(self, key: bytes) -> str:
+        """Return a project key wrapped by the first master key."""
+        return self._all.encrypt(key).decode("ascii")
+
+    def unwrap(self, key: ProjectKey) -> bytes:
+        """Return the project key itself. Raises UnreadableKek."""
+        try:
+            return self._all.decrypt(stored_text(key.wrapped or "").encode("ascii"))
+        except (InvalidToken, ValueError) as unreadable:
+            raise UnreadableKek(key.id) from unreadable
+
+    def rewrap(self, key: ProjectKey) -> str | None:
+        """Return the project key wrapped by the first master key; None where it is so already. Raises UnreadableKek."""
+        plain = self.unwrap(key)
+        try:
+            self._first.decrypt(stored_text(key.wrapped or "").encode("ascii"))
+        except InvalidToken:
+            return self.wrap(plain)
+        return None
+
+
+class SimpleCrypto:
+    """Seals with Fernet, as Barbican does, and reads what Barbican sealed."""
+
+    plugin_name = "barbican.plugin.crypto.simple_crypto.SimpleCryptoPlugin"
+
+    def __init__(self, master_keys: MasterKeys) -> None:
+        self._master = master_keys
+        self._unwrapped: UnwrappedKeys[Fernet] = UnwrappedKeys()
+
+    def new_key(self, label: str) -> NewKey:  # noqa: ARG002 - only what keeps its keys elsewhere labels them
         """Return a new project key, wrapped by the first master key."""
-        return self._master.encrypt(Fernet.generate_key()).decode("ascii")
+        # Barbican writes 128 for what are two keys of 128 bits.
+        return NewKey(self._master.wrap(Fernet.generate_key()), algorithm="aes", bit_length=128, mode="cbc")
 
-    def can_unwrap(self, wrapped_key: str | bytes) -> bool:
+    def seal(self, key: ProjectKey, payload: bytes, place: Place) -> Sealed:  # noqa: ARG002 - Fernet binds to no place
+        """Return what to store of a payload. Raises UnreadableKek."""
+        return Sealed(base64.b64encode(self._unwrap(key).encrypt(payload)).decode("ascii"))
+
+    def open(self, key: ProjectKey, sealed: Sealed, place: Place) -> bytes:
+        """Return the payload. Raises UnreadableKek, or DamagedPayload."""
+        fernet = self._unwrap(key)
+        try:
+            return fernet.decrypt(base64.b64decode(stored_text(sealed.cypher_text)))
+        except (InvalidToken, ValueError) as damaged:
+            raise DamagedPayload(place.secret_id) from damaged
+
+    def can_unwrap(self, key: ProjectKey) -> bool:
         """Whether a configured master key opens this project key."""
         try:
-            self._master.decrypt(stored_text(wrapped_key).encode("ascii"))
-        except (InvalidToken, ValueError):
+            self._master.unwrap(key)
+        except UnreadableKek:
             return False
         return True
 
-    def seal(self, kek_id: str, wrapped_key: str | bytes, payload: bytes) -> str:
-        """Return the text to store for this payload. Raises UnreadableKek."""
-        return base64.b64encode(self._unwrap(kek_id, wrapped_key).encrypt(payload)).decode("ascii")
-
-    def open(self, kek_id: str, wrapped_key: str | bytes, cypher_text: str | bytes) -> bytes:
-        """Return the payload behind a stored text. Raises UnreadableKek, or InvalidToken for a damaged text."""
-        return self._unwrap(kek_id, wrapped_key).decrypt(base64.b64decode(stored_text(cypher_text)))
-
-    def _unwrap(self, kek_id: str, wrapped_key: str | bytes) -> Fernet:
-        with self._lock:
-            known = self._unwrapped.get(kek_id)
-            if known is not None:
-                self._unwrapped.move_to_end(kek_id)
-                return known
+    def _unwrap(self, key: ProjectKey) -> Fernet:
+        known = self._unwrapped.get(key.id)
+        if known is not None:
+            return known
         try:
-            fernet = Fernet(self._master.decrypt(stored_text(wrapped_key).encode("ascii")))
-        except (InvalidToken, ValueError) as unreadable:
-            raise UnreadableKek(kek_id) from unreadable
-        with self._lock:
-            self._unwrapped[kek_id] = fernet
-            if len(self._unwrapped) > _UNWRAPPED:
-                self._unwrapped.popitem(last=False)
+            fernet = Fernet(self._master.unwrap(key))
+        except ValueError as unreadable:
+            raise UnreadableKek(key.id) from unreadable
+        self._unwrapped.put(key.id, fernet)
         return fernet
-
-
-def stored_text(value: str | bytes) -> str:
-    r"""Return what Barbican stored: it binds bytes, which SQLite hands back as bytes and PostgreSQL as \x and hex."""
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).decode("ascii")
-    if value.startswith("\\x"):
-        return bytes.fromhex(value[2:]).decode("ascii")
-    return value
 
 
 def _fernet(key: str, position: int) -> Fernet:

@@ -108,9 +108,14 @@ class OrderStore:
         row = self._database.read(lambda connection: connection.execute(_one, {"id": order_id}).first())
         return _order(row) if row is not None else None
 
-    def page(self, external_id: str, *, limit: int, offset: int) -> tuple[list[OrderRow], int]:
-        """Return one page of a project's orders, oldest first, and how many there are in all."""
-        mine = (projects.c.external_id == external_id, _alive)
+    def page(self, external_id: str, *, limit: int, offset: int, meta: str | None = None) -> tuple[list[OrderRow], int]:
+        """Return one page of a project's orders, oldest first, and how many there are in all.
+
+        `meta` is a name or value that the order's meta holds, as one whole JSON string; `%` and `_` stand for others.
+        """
+        mine = [projects.c.external_id == external_id, _alive]
+        if meta:
+            mine.append(orders.c.meta.like(f"%{json.dumps(meta)}%"))
         ordered = _listed.where(*mine).order_by(orders.c.created_at, orders.c.id).limit(limit).offset(offset)
         joined = orders.join(projects, projects.c.id == orders.c.project_id)
         counted = sa.select(sa.func.count()).select_from(joined).where(*mine)
@@ -132,7 +137,14 @@ class OrderStore:
         counted = sa.select(sa.func.count()).select_from(orders).where(orders.c.status == "PENDING", _alive)
         return self._database.read(lambda connection: connection.execute(counted).scalar_one())
 
-    def complete(self, order_id: str, secret_id: str, effect: Callable[[Connection], None]) -> bool:
+    def complete(
+        self,
+        order_id: str,
+        effect: Callable[[Connection], None],
+        *,
+        secret_id: str | None = None,
+        container_id: str | None = None,
+    ) -> bool:
         """Do an order's effect and mark it ACTIVE in one transaction; return False when it was not ours to do.
 
         Two workers may both try: the second finds the order no longer PENDING, and its effect is rolled back.
@@ -140,10 +152,18 @@ class OrderStore:
 
         def work(connection: Connection) -> None:
             effect(connection)  # first: the order refers to what the effect makes
-            done = {"status": "ACTIVE", "secret_id": secret_id, "updated_at": utc_now()}
-            self._finish(connection, order_id, {**done, "sub_status": "Unknown", "status_detail": "Unknown"})
+            done = {"status": "ACTIVE", "sub_status": "Unknown", "status_detail": "Unknown", "updated_at": utc_now()}
+            self._finish(connection, order_id, {**done, "secret_id": secret_id, "container_id": container_id})
 
         return self._run(work)
+
+    def delete(self, external_id: str, order_id: str) -> bool:
+        """Delete a project's order, but nothing that it made; return False when there is none."""
+        now = utc_now()
+        mine = sa.select(projects.c.id).where(projects.c.external_id == external_id).scalar_subquery()
+        alive = orders.update().where(orders.c.id == order_id, orders.c.project_id == mine, _alive)
+        gone = alive.values(deleted=True, deleted_at=now, updated_at=now)
+        return self._database.write(lambda connection: connection.execute(gone).rowcount == 1)
 
     def fail(self, order_id: str, code: str, reason: str) -> bool:
         """Mark a waiting order as failed for good; return False when it no longer waits."""

@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
-from bascule_keymanager.crypto.simple import CRYPTO_PLUGIN, KEK_ALGORITHM, KEK_BIT_LENGTH, KEK_MODE, Vault
+from bascule_keymanager.crypto.plugin import CryptoPlugin, ProjectKey
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.tables import kek_data, projects
 
-__all__ = ["Project", "Projects"]
+__all__ = ["Project", "Projects", "insert_key"]
 
 # A project deleted, or a key made newer, by another process is noticed this late.
 _REMEMBERED_S = 30.0
@@ -22,92 +23,118 @@ _REMEMBERED_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A project's row and the key that seals what it stores now."""
+    """A project's row, and by their plugins the keys that seal what it stores now."""
 
     id: str
     external_id: str
-    kek_id: str
-    wrapped_kek: str | bytes = field(repr=False)
+    keys: Mapping[str, ProjectKey] = field(default_factory=dict, repr=False)
 
 
-_active_kek = (
-    sa.select(kek_data.c.id, kek_data.c.plugin_meta)
-    .where(
-        kek_data.c.project_id == sa.bindparam("project"),
-        kek_data.c.plugin_name == CRYPTO_PLUGIN,
-        kek_data.c.active == sa.true(),
-        kek_data.c.bind_completed == sa.true(),
-        kek_data.c.deleted == sa.false(),
-    )
-    .order_by(kek_data.c.created_at.desc(), kek_data.c.id.desc())
-    .limit(1)
+_active_kek = sa.and_(
+    kek_data.c.project_id == projects.c.id,
+    kek_data.c.active == sa.true(),
+    kek_data.c.bind_completed == sa.true(),
+    kek_data.c.deleted == sa.false(),
 )
-_project = sa.select(projects.c.id).where(
-    projects.c.external_id == sa.bindparam("external"), projects.c.deleted == sa.false()
+_key_columns = (kek_data.c.id.label("kek_id"), kek_data.c.plugin_name, kek_data.c.kek_label, kek_data.c.plugin_meta)
+_alive = sa.and_(projects.c.external_id == sa.bindparam("external"), projects.c.deleted == sa.false())
+# The newest comes last.
+_with_keys = (
+    sa.select(projects.c.id, *_key_columns)
+    .select_from(projects.outerjoin(kek_data, _active_kek))
+    .where(_alive)
+    .order_by(kek_data.c.created_at, kek_data.c.id)
 )
+_locked = sa.select(projects.c.id).where(_alive).with_for_update()
 
 
 class Projects:
-    """Finds a project by the name that the identity service gives it, and makes it with its key where it is new."""
+    """Finds a project by the name that the identity service gives it, and makes it and its keys where they are new."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database, self._vault = database, vault
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._known: dict[str, tuple[float, Project]] = {}
         self._lock = threading.Lock()
 
     def get_or_create(self, external_id: str) -> Project:
-        """Return the project, made now if need be; two processes that make it at once end with the same rows."""
+        """Return the project, made now if need be; two processes that make it at once end with the same row."""
         with self._lock:
             remembered = self._known.get(external_id)
         if remembered is not None and time.monotonic() - remembered[0] < _REMEMBERED_S:
             return remembered[1]
-        project = self._database.read(lambda connection: _find(connection, external_id)) or self._create(external_id)
-        with self._lock:
-            self._known[external_id] = (time.monotonic(), project)
+        project = self._database.read(lambda connection: _find(connection, external_id))
+        if project is None:
+            self._database.write(lambda connection: _insert_project(connection, external_id))
+            project = self._database.read(lambda connection: _find(connection, external_id))
+        if project is None:
+            raise AssertionError("a project's row is only ever hidden, and was just shown")
+        self._remember(project)
         return project
 
+    def key_of(self, project: Project, plugin: CryptoPlugin) -> ProjectKey:
+        """Return the newest key that this plugin made for a project, made now if there is none."""
+        key = project.keys.get(plugin.plugin_name)
+        if key is not None:
+            return key
+        # A project that was deleted since is shown again by whoever asks for it next: `get_or_create` comes first.
+        key = self._database.write(lambda connection: _newest_or_new(connection, project.external_id, plugin))
+        self._remember(Project(project.id, project.external_id, {**project.keys, plugin.plugin_name: key}))
+        return key
+
     def of_row(self, project_id: str) -> Project:
-        """Return the project of a row that refers to it, with a key made now if it has none yet."""
+        """Return the project of a row that refers to it."""
         external = sa.select(projects.c.external_id).where(projects.c.id == project_id)
         external_id: str = self._database.read(lambda connection: connection.execute(external).scalar_one())
         return self.get_or_create(external_id)
 
-    def _create(self, external_id: str) -> Project:
-        # Two transactions: a lost race for the unique name must not deadlock with the lock on the row.
-        self._database.write(lambda connection: _insert_project(connection, external_id))
-        return self._database.write(lambda connection: self._with_kek(connection, external_id))
+    def forget(self, external_id: str) -> None:
+        """Look at the database when this project is asked for next."""
+        with self._lock:
+            self._known.pop(external_id, None)
 
-    def _with_kek(self, connection: Connection, external_id: str) -> Project:
-        # Everyone who finds no key queues on the project's row, so that only the first makes one.
-        project_id: str = connection.execute(_project.with_for_update(), {"external": external_id}).scalar_one()
-        row = connection.execute(_active_kek, {"project": project_id}).first()
-        if row is not None:
-            return Project(project_id, external_id, row.id, row.plugin_meta)
-        kek_id, wrapped = str(uuid.uuid4()), self._vault.new_wrapped_key()
-        connection.execute(
-            kek_data.insert().values(
-                **_fresh(),
-                id=kek_id,
-                plugin_name=CRYPTO_PLUGIN,
-                kek_label=f"project-{external_id}-key-{kek_id}"[:255],
-                project_id=project_id,
-                active=True,
-                bind_completed=True,
-                algorithm=KEK_ALGORITHM,
-                bit_length=KEK_BIT_LENGTH,
-                mode=KEK_MODE,
-                plugin_meta=wrapped,
-            )
-        )
-        return Project(project_id, external_id, kek_id, wrapped)
+    def _remember(self, project: Project) -> None:
+        with self._lock:
+            self._known[project.external_id] = (time.monotonic(), project)
 
 
 def _find(connection: Connection, external_id: str) -> Project | None:
-    project_id = connection.execute(_project, {"external": external_id}).scalar()
-    if project_id is None:
+    rows = connection.execute(_with_keys, {"external": external_id}).all()
+    if not rows:
         return None
-    row = connection.execute(_active_kek, {"project": project_id}).first()
-    return Project(project_id, external_id, row.id, row.plugin_meta) if row is not None else None
+    keys = [ProjectKey(row.kek_id, row.plugin_name, row.kek_label, row.plugin_meta) for row in rows if row.kek_id]
+    return Project(rows[0].id, external_id, {key.plugin_name: key for key in keys})
+
+
+def _newest_or_new(connection: Connection, external_id: str, plugin: CryptoPlugin) -> ProjectKey:
+    # Everyone who finds no key queues on the project's row, so that only the first makes one.
+    project_id: str = connection.execute(_locked, {"external": external_id}).scalar_one()
+    found = _find(connection, external_id)
+    if found is not None and plugin.plugin_name in found.keys:
+        return found.keys[plugin.plugin_name]
+    return insert_key(connection, project_id, external_id, plugin)
+
+
+def insert_key(connection: Connection, project_id: str, external_id: str, plugin: CryptoPlugin) -> ProjectKey:
+    """Make a project's key with this plugin, and keep it, while the caller's transaction has the project's row."""
+    kek_id = str(uuid.uuid4())
+    label = f"project-{external_id}-key-{kek_id}"[:255]
+    new = plugin.new_key(label)
+    connection.execute(
+        kek_data.insert().values(
+            **_fresh(),
+            id=kek_id,
+            plugin_name=plugin.plugin_name,
+            kek_label=label,
+            project_id=project_id,
+            active=True,
+            bind_completed=True,
+            algorithm=new.algorithm,
+            bit_length=new.bit_length,
+            mode=new.mode,
+            plugin_meta=new.wrapped,
+        )
+    )
+    return ProjectKey(kek_id, plugin.plugin_name, label, new.wrapped)
 
 
 def _insert_project(connection: Connection, external_id: str) -> None:

@@ -1,8 +1,10 @@
 """Secrets and their payloads: one statement to read either, one transaction to keep or delete both."""
 
+import dataclasses
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
-from bascule_keymanager.crypto.simple import STORE_PLUGIN, Vault
+from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed
+from bascule_keymanager.errors import DamagedPayload
 from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
@@ -27,8 +30,19 @@ from bascule_keymanager.storage.tables import (
     secret_user_metadata,
     secrets,
 )
+from bascule_keymanager.stores.configured import Stores
+from bascule_keymanager.stores.crypto import STORE_CRYPTO
+from bascule_keymanager.stores.store import Found, Kept, Store
 
-__all__ = ["NewSecret", "SealedPayload", "Secret", "SecretFilter", "SecretStore", "insert_secret"]
+__all__ = [
+    "NewSecret",
+    "SealedPayload",
+    "Secret",
+    "SecretFilter",
+    "SecretStore",
+    "forgotten_unless_inserted",
+    "insert_secret",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +80,23 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class SealedPayload:
-    """What is stored of a payload; all but `owner` is None while a secret has none."""
+    """What is stored of a payload; all but the first two are None while a secret has none."""
 
     owner: Owner
+    secret_id: str
     content_type: str | None = None
     kek_id: str | None = None
+    crypto_plugin: str | None = None
+    kek_label: str | None = None
     wrapped_kek: str | bytes | None = field(default=None, repr=False)
     cypher_text: str | bytes | None = field(default=None, repr=False)
+    extended: str | None = field(default=None, repr=False)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_payload(self) -> bool:
+        """Whether there is a payload, here or in a store elsewhere."""
+        return self.kek_id is not None or bool(self.metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +135,14 @@ _one = _listed.where(secrets.c.id == sa.bindparam("id"), living_secret)
 _payload = (
     sa.select(
         *SECRET_OWNER.columns,
+        secrets.c.id,
         encrypted_data.c.content_type,
         encrypted_data.c.kek_id,
+        kek_data.c.plugin_name,
+        kek_data.c.kek_label,
         kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
+        encrypted_data.c.kek_meta_extended,
     )
     .select_from(
         SECRET_OWNER.join.outerjoin(
@@ -126,35 +154,49 @@ _payload = (
     .order_by(encrypted_data.c.created_at)
     .limit(1)
 )
+_store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c.value).where(
+    secret_store_metadata.c.secret_id == sa.bindparam("id"), secret_store_metadata.c.deleted == sa.false()
+)
 
 
 class SecretStore:
     """Keeps, finds and deletes secrets; payloads go in and out sealed."""
 
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database, self._vault = database, vault
+    def __init__(self, database: Database, stores: Stores) -> None:
+        self._database, self._stores = database, stores
 
     def add(self, project: Project, new: NewSecret) -> str:
         """Keep a secret, with its payload if it has one, and return its id."""
         secret_id = str(uuid.uuid4())
-        self._database.write(lambda connection: insert_secret(connection, self._vault, project, secret_id, new))
+        if new.payload is None:
+            self._database.write(lambda connection: insert_secret(connection, project, secret_id, new, None))
+            return secret_id
+        with self._stores.writing(project) as store:
+            kept = store.keep(project, secret_id, new.payload)
+            with forgotten_unless_inserted(store, kept):
+                self._database.write(lambda connection: insert_secret(connection, project, secret_id, new, kept))
         return secret_id
 
     def add_payload(self, project: Project, secret_id: str, payload: bytes, content_type: str) -> bool:
         """Give a secret its payload; return False, and change nothing, when it has one already or is gone."""
-        sealed = self._vault.seal(project.kek_id, project.wrapped_kek, payload)
+        with self._stores.writing(project) as store:
+            kept = store.keep(project, secret_id, payload)
 
-        def insert(connection: Connection) -> bool:
-            locked = sa.select(secrets.c.id).where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
-            if connection.execute(locked.with_for_update()).first() is None:
-                return False
-            there = sa.select(encrypted_data.c.id).where(encrypted_data.c.secret_id == secret_id).limit(1)
-            if connection.execute(there).first() is not None:
-                return False
-            _insert_payload(connection, project, secret_id, sealed, content_type)
-            return True
+            def insert(connection: Connection) -> bool:
+                locked = sa.select(secrets.c.id).where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
+                if connection.execute(locked.with_for_update()).first() is None:
+                    return False
+                there = sa.select(secret_store_metadata.c.id).where(secret_store_metadata.c.secret_id == secret_id)
+                if connection.execute(there.limit(1)).first() is not None:
+                    return False
+                _insert_payload(connection, secret_id, kept, content_type)
+                return True
 
-        return self._database.write(insert)
+            with forgotten_unless_inserted(store, kept):
+                inserted = self._database.write(insert)
+            if not inserted:
+                store.forget(kept.metadata)
+            return inserted
 
     def get(self, secret_id: str, user: str | None) -> Secret | None:
         """Return a secret that is neither deleted nor expired, of whatever project, as `user` would see it."""
@@ -163,16 +205,35 @@ class SecretStore:
         return _secret(row) if row is not None else None
 
     def sealed_payload(self, secret_id: str, user: str | None) -> SealedPayload | None:
-        """Return what is stored of a living secret's payload, with its owner as `user` would see it."""
+        """Return what is stored of a living secret's payload, with its owner as `user` would see it.
+
+        That is one statement where the payload is in our own database, and a second one where it is elsewhere.
+        """
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
-        row = self._database.read(lambda connection: connection.execute(_payload, parameters).first())
-        return _sealed(row) if row is not None else None
+
+        def query(connection: Connection) -> SealedPayload | None:
+            row = connection.execute(_payload, parameters).first()
+            if row is None:
+                return None
+            found = _sealed(row)
+            if found.kek_id is not None:
+                return found
+            metadata = _metadata_of(connection, secret_id)
+            return dataclasses.replace(found, content_type=metadata.get("content_type"), metadata=metadata)
+
+        return self._database.read(query)
 
     def open(self, sealed: SealedPayload) -> bytes:
-        """Return the payload itself."""
-        if sealed.kek_id is None or sealed.wrapped_kek is None or sealed.cypher_text is None:
+        """Return the payload itself. Raises what its store raises."""
+        if not sealed.has_payload:
             raise AssertionError("the caller checks that there is a payload")
-        return self._vault.open(sealed.kek_id, sealed.wrapped_kek, sealed.cypher_text)
+        place = Place(sealed.secret_id, sealed.owner.project)
+        if sealed.kek_id is None:
+            return self._stores.read(sealed.metadata["plugin_name"], Found(place, None, None, sealed.metadata))
+        if sealed.crypto_plugin is None or sealed.cypher_text is None:
+            raise DamagedPayload(sealed.secret_id)
+        key = ProjectKey(sealed.kek_id, sealed.crypto_plugin, sealed.kek_label, sealed.wrapped_kek)
+        return self._stores.read(STORE_CRYPTO, Found(place, key, Sealed(sealed.cypher_text, sealed.extended)))
 
     def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
         """Return one page of a project's living secrets, oldest first, and how many there are in all."""
@@ -189,7 +250,14 @@ class SecretStore:
         return self._database.read(query)
 
     def delete(self, secret_id: str) -> bool:
-        """Delete a secret and what hangs on it; return False when it was gone already."""
+        """Delete a secret and what hangs on it; return False when it was gone already.
+
+        What a store keeps elsewhere goes first, as in Barbican: when that fails, the secret is still there.
+        """
+        metadata = self._database.read(lambda connection: _metadata_of(connection, secret_id))
+        plugin_name = metadata.get("plugin_name", STORE_CRYPTO)
+        if plugin_name != STORE_CRYPTO:
+            self._stores.forget(plugin_name, metadata)
         return self._database.write(lambda connection: _delete(connection, secret_id))
 
 
@@ -202,8 +270,27 @@ def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payloa
     return SealedPayload(owner_of(row[:4]), *row[4:])
 
 
-def insert_secret(connection: Connection, vault: Vault, project: Project, secret_id: str, new: NewSecret) -> None:
-    """Insert all rows of one secret within the caller's transaction."""
+def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:
+    rows = connection.execute(_store_metadata, {"id": secret_id})
+    return {row.key: row.value for row in rows}
+
+
+@contextmanager
+def forgotten_unless_inserted(store: Store, kept: Kept) -> Iterator[None]:
+    """Have a store elsewhere delete what it kept when the block, which inserts its rows, fails.
+
+    Not when the connection broke: the commit may have succeeded, and a payload too many is better than one too few.
+    """
+    try:
+        yield
+    except Exception as failure:
+        if not getattr(failure, "connection_invalidated", False):
+            store.forget(kept.metadata)
+        raise
+
+
+def insert_secret(connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None) -> None:
+    """Insert all rows of one secret within the caller's transaction; `kept` is what a store made of its payload."""
     connection.execute(
         secrets.insert().values(
             **_fresh("ACTIVE"),
@@ -218,15 +305,14 @@ def insert_secret(connection: Connection, vault: Vault, project: Project, secret
             project_id=project.id,
         )
     )
-    if new.payload is not None:
+    if kept is not None:
         if new.content_type is None:
             raise AssertionError("a payload has a content type")
-        sealed = vault.seal(project.kek_id, project.wrapped_kek, new.payload)
-        _insert_payload(connection, project, secret_id, sealed, new.content_type)
+        _insert_payload(connection, secret_id, kept, new.content_type)
 
 
-def _insert_payload(connection: Connection, project: Project, secret_id: str, sealed: str, content_type: str) -> None:
-    stored = {"plugin_name": STORE_PLUGIN, "content_type": content_type}
+def _insert_payload(connection: Connection, secret_id: str, kept: Kept, content_type: str) -> None:
+    stored = {**kept.metadata, "plugin_name": kept.plugin_name, "content_type": content_type}
     connection.execute(
         secret_store_metadata.insert(),
         [
@@ -234,14 +320,17 @@ def _insert_payload(connection: Connection, project: Project, secret_id: str, se
             for key, value in stored.items()
         ],
     )
+    if kept.sealed is None:
+        return
     connection.execute(
         encrypted_data.insert().values(
             **_fresh("ACTIVE"),
             id=str(uuid.uuid4()),
             content_type=content_type,
             secret_id=secret_id,
-            kek_id=project.kek_id,
-            cypher_text=sealed,
+            kek_id=kept.kek_id,
+            cypher_text=kept.sealed.cypher_text,
+            kek_meta_extended=kept.sealed.extended,
         )
     )
 

@@ -68,6 +68,7 @@ encrypted_data = _entity(
     sa.Column("secret_id", sa.String(36)),
     sa.Column("kek_id", sa.String(36)),
     sa.Column("cypher_text", sa.Text),
+    sa.Column("kek_meta_extended", sa.Text),
 )
 
 kek_data = _entity(

@@ -21,7 +21,7 @@ class WorkerProcess:
     def start(self) -> None:
         """Open the database and register; raises what Parts.join raises."""
         parts = self._parts
-        processor = OrderProcessor(parts.orders, parts.projects, parts.vault)
+        processor = OrderProcessor(parts.orders, parts.projects, parts.stores)
         self._member = parts.join("worker")
         self._loop = WorkerLoop(
             parts.transport,
