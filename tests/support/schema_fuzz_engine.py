@@ -22,6 +22,7 @@ __all__ = ["Order", "main"]
 
 # The engine's own lock timeouts are for people's transactions; here a lock that is held stays held until we are told.
 _SHORTER = ((re.compile(r"'500ms'"), "'30ms'"), (re.compile(r"(lock_wait_timeout) = 1\b"), r"\1 = 0"))
+_BEGINS_TO_FILL = re.compile(r"UPDATE bascule_change SET cursor=")
 _WALKED = "walked "
 
 
@@ -96,10 +97,12 @@ def _run_in_child(db, order):
 
 
 def _die_at(db, number):
-    seen = itertools.count(1)
+    seen, filling = itertools.count(1), []
 
-    def count(*_arguments, **_keywords):
-        if next(seen) == number:
+    def count(_connection, _cursor=None, statement="", *_arguments):
+        if number < 0 and not filling:
+            filling.append(True) if _BEGINS_TO_FILL.search(statement) else None
+        elif next(seen) == abs(number):
             os.kill(os.getpid(), signal.SIGKILL)
 
     sa.event.listen(db, "before_cursor_execute", count)

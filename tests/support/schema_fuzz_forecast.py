@@ -22,7 +22,7 @@ def _migrate(run, *, phases, missing, known_stale, unfillable, **_there):
         return refused
     may_stop, ends = set() if run.batches is None else {"Stopped"}, {"ok"}
     for number, phase in enumerate(phases):
-        if phase in NEW_ONLY or (phase == "fenced" and not known_stale[number] and run.prefer is None):
+        if phase in NEW_ONLY:
             continue
         if missing[number]:
             return {"TriggersMissing"} | may_stop

@@ -75,7 +75,8 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """An engine runs a phase. `kill_at`: SIGKILL before its n-th statement or commit. `batches`: asked to stop then.
+    """An engine runs a phase. `kill_at`: SIGKILL before its n-th statement or commit; a negative one counts from the
+    beginning of the backfill. `batches`: asked to stop then.
 
     `alive`: whether the gate hears of processes that forbid the phase; `later` only when it looks again. `refuse`: a
     fence refuses the old release's writes instead of counting them. `copies`: a table is copied however small it is,
@@ -141,9 +142,10 @@ def _puts(keys):
 
 def _runs():
     kill = st.one_of(st.none(), st.sampled_from(range(1, 111)))  # a run has about as many statements
+    filling = st.one_of(kill, st.sampled_from(range(-16, 0)))  # and a backfill of so few rows so many of them
     alive = st.sampled_from(["no"] * 6 + ["yes", "later"])
     return st.one_of(
-        st.builds(Run, st.just("migrate"), kill, st.one_of(st.none(), st.integers(0, 3)), copies=st.booleans()),
+        st.builds(Run, st.just("migrate"), filling, st.one_of(st.none(), st.integers(0, 3)), copies=st.booleans()),
         st.builds(Run, st.just("migrate"), st.none(), st.none(), st.sampled_from(["old", "new", None])),
         st.builds(Run, st.just("expand"), kill),
         st.builds(Run, st.just("rollback"), kill, alive=alive, accept_loss=st.booleans()),
@@ -199,7 +201,8 @@ def histories(*, at_least=5, at_most=14, quick=False):
     Quick ones have one change only, and end without asking twice.
     """
     expand = st.just((Run("expand"),))
-    killed = st.builds(lambda at: (Run("expand"), Run("migrate", at)), st.sampled_from(range(20, 111)))
+    at = st.one_of(st.sampled_from(range(20, 111)), st.sampled_from(range(-16, 0)))
+    killed = st.builds(lambda at: (Run("expand"), Run("migrate", at)), at)
     expanded = st.sampled_from([expand] * 6 + [killed] * 3 + [st.just(())]).flatmap(lambda chosen: chosen)
     actions = st.lists(_actions(), min_size=at_least, max_size=at_most).map(tuple)
     endings = ["synced", "contract", "rollback"]

@@ -32,20 +32,24 @@ def search(world, number, *, plays, shrink_s=0.0, tell=lambda: None, **sizes):
     """Play up to `plays` histories drawn with the seed `number`; return what was Found, or None.
 
     A failure is shrunk for `shrink_s`. Really concurrent writers need not fail twice; the smallest history that ever
-    did is what is returned.
+    did is what is returned. Each history is drawn afresh: of many in one go, hypothesis makes most by altering one.
     """
-    failures, began, played = [], [], []
+    simplest = _simplest(sizes)
+    for play in range(plays):
+        if failures := _failures(world, f"{number} {play}", simplest, shrink_s, tell, sizes):
+            smallest = min(failures, key=lambda found: len(found[1]))
+            return Found(*smallest, play)
+    return None
 
-    @seed(number)
-    @settings(
-        max_examples=plays,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate, Phase.shrink],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(histories(**sizes))
+
+def _failures(world, number, simplest, shrink_s, tell, sizes):
+    """Play one history; return how it went wrong, and how the smaller ones did."""
+    failures, began = [], []
+
+    @_drawn(number, 2, sizes)
     def play(history):
+        if history == simplest:  # hypothesis begins with it each time
+            return
         if began and time.monotonic() > began[0] + shrink_s:
             raise _EnoughError
         tell()
@@ -53,19 +57,42 @@ def search(world, number, *, plays, shrink_s=0.0, tell=lambda: None, **sizes):
             world.play(history)
         except Exception as error:
             began.append(time.monotonic())
-            why = str(error) if isinstance(error, Wrong) else f"crashed: {type(error).__name__} {error}"
-            failures.append(Found(history, why, len(played)))
+            failures.append((history, str(error) if isinstance(error, Wrong) else _crash(error)))
             if not shrink_s:
                 raise _EnoughError from None
             raise
-        if not failures:
-            played.append(1)
 
     try:
         play()
     except (Exception, _EnoughError):
         if not failures:
             raise
-        smallest = min(failures, key=lambda found: len(found.why))
-        return Found(smallest.history, smallest.why, failures[0].after)
-    return None
+    return failures
+
+
+def _crash(error):
+    return f"crashed: {type(error).__name__} {error}"
+
+
+def _simplest(sizes):
+    found = []
+    _drawn("", 1, sizes)(found.append)()
+    return found[0]
+
+
+def _drawn(number, most, sizes):
+    def decorate(play):
+        chosen = settings(
+            max_examples=most,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=list(HealthCheck),
+        )
+
+        def run(history):
+            play(history)
+
+        return seed(number)(chosen(given(histories(**sizes))(run)))
+
+    return decorate

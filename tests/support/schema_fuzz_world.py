@@ -205,7 +205,7 @@ class World:
         writers = {"rollback": {"old"}, "contract": {"new"}, "purge": {"new"}}
         releases = writers.get(run and run.verb, {"old", "new"}) & self._releases()
         expected, before = self._forecast(run) if run else set(), dict(self.phases)
-        if self.dropped or any(self._count_stale()):
+        if self.dropped or any(self._count_stale(filled=True)):
             expected |= _DISAGREEMENT
         lanes = [self._lane(worker, lane, releases) for worker, lane in enumerate(action.lanes)]
         self._be_patient(1)
