@@ -31,6 +31,13 @@ _DATABASE = (
 _SIMPLE_CRYPTO = (
     cfg.MultiStrOpt("kek", default=[], secret=True, help="Master keys: the first wraps, all are tried for reading."),
 )
+_CRYPTO = (
+    cfg.MultiStrOpt(
+        "enabled_crypto_plugins",
+        default=["simple_crypto"],
+        help="simple_crypto, envelope, p11_crypto: the first seals what is new, all read what they sealed.",
+    ),
+)
 _QUEUE = (
     cfg.BoolOpt("enable", default=True, help="Orders are always the worker's; False is warned about."),
     cfg.IntOpt("asynchronous_workers", default=1, min=1, help="Kept for Barbican's files; one worker process is one."),
@@ -55,6 +62,7 @@ class Settings:
     default_limit: int = 10
     pool_size: int = 20
     sqlite_synchronous: bool = True
+    crypto_plugins: tuple[str, ...] = ("simple_crypto",)
     queue_enabled: bool = True
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
@@ -71,6 +79,7 @@ def load_settings(config_file: str | None = None) -> Settings:
     conf.register_opts(_DEFAULT)
     conf.register_opts(_DATABASE, group="database")
     conf.register_opts(_SIMPLE_CRYPTO, group="simple_crypto_plugin")
+    conf.register_opts(_CRYPTO, group="crypto")
     conf.register_opts(_QUEUE, group="queue")
     conf.register_opts(_WORKER, group="worker")
     try:
@@ -106,6 +115,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         default_limit=conf.default_limit_paging,
         pool_size=conf.database.max_pool_size,
         sqlite_synchronous=conf.database.sqlite_synchronous,
+        crypto_plugins=tuple(conf.crypto.enabled_crypto_plugins),
         queue_enabled=conf.queue.enable,
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,

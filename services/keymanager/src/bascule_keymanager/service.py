@@ -1,17 +1,20 @@
 """The parts of one key manager process, put together from its settings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 
 import sqlalchemy as sa
 
 from bascule.errors import LifecycleError
 from bascule.lifecycle import Member, Registry
+from bascule.release import Release
 from bascule.rpc import EmbeddedTransport
 from bascule.schema import SchemaEngine
 from bascule.schema.state import Phase
 from bascule_keymanager.config import Settings
+from bascule_keymanager.crypto.configured import crypto_plugins
 from bascule_keymanager.crypto.plugin import CryptoPlugin
-from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
 from bascule_keymanager.migrations.changes import CHANGES
@@ -54,6 +57,7 @@ class Parts:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.member: Member | None = None
 
     @cached_property
     def database(self) -> Database:
@@ -64,21 +68,27 @@ class Parts:
         )
 
     @cached_property
-    def master_keys(self) -> MasterKeys:
-        """The master keys of the plugins that keep theirs in the configuration."""
-        return MasterKeys(self.settings.keks)
-
-    @cached_property
     def crypto_plugins(self) -> dict[str, CryptoPlugin]:
         """The crypto plugins, by the names that they have in `kek_data`; the first seals what is new."""
-        simple = SimpleCrypto(self.master_keys)
-        return {simple.plugin_name: simple}
+        return crypto_plugins(self.settings)
 
     @cached_property
     def stores(self) -> Stores:
         """The secret stores."""
         plugins = self.crypto_plugins
-        return Stores([Writer(CryptoStore(self.projects, plugin, plugins)) for plugin in plugins.values()])
+        writers = [
+            Writer(CryptoStore(self.projects, plugin, plugins), since=plugin.since) for plugin in plugins.values()
+        ]
+        return Stores(writers, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
+
+    @contextmanager
+    def speaking(self) -> Iterator[Release]:
+        """Give the pin for the length of a block; a command, which is no member of the fleet, looks at the fleet's."""
+        if self.member is None:
+            yield self.registry.status()[0] or SUPPORTED_FROM
+            return
+        with self.member.speaking() as speech:
+            yield speech.pin
 
     @cached_property
     def projects(self) -> Projects:
@@ -126,7 +136,8 @@ class Parts:
         self.registry.create_tables()
         self.transport.create_tables()
         self.database.warm()
-        return self.registry.join(instance_name(), role)
+        self.member = self.registry.join(instance_name(), role)
+        return self.member
 
     def require_schema(self) -> None:
         """Raise SchemaNotReady or SchemaMovedOn when this release must not run on the database as it is."""

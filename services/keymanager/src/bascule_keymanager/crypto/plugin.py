@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bascule.release import Release
+
 __all__ = ["CryptoPlugin", "NewKey", "Place", "ProjectKey", "Sealed", "stored_text"]
 
 
@@ -48,6 +50,10 @@ class CryptoPlugin(Protocol):
     @property
     def plugin_name(self) -> str:
         """The name in `kek_data`."""
+
+    @property
+    def since(self) -> Release | None:
+        """The first release of ours that reads what it seals; None for what all of them read, or Barbican's own."""
 
     def new_key(self, label: str) -> NewKey:
         """Make a key for a project."""

@@ -48,6 +48,7 @@ class SimpleCrypto:
     """Seals with Fernet, as Barbican does, and reads what Barbican sealed."""
 
     plugin_name = "barbican.plugin.crypto.simple_crypto.SimpleCryptoPlugin"
+    since = None
 
     def __init__(self, master_keys: MasterKeys) -> None:
         self._master = master_keys

@@ -1,0 +1,34 @@
+"""Every crypto plugin that ships here, by the name that a configuration file calls it."""
+
+from collections.abc import Callable
+
+from bascule_keymanager.config import Settings
+from bascule_keymanager.crypto.envelope import Envelope
+from bascule_keymanager.crypto.plugin import CryptoPlugin
+from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
+from bascule_keymanager.errors import ConfigRefused
+
+__all__ = ["crypto_plugins"]
+
+_Make = Callable[[Settings, MasterKeys], CryptoPlugin]
+
+_PLUGINS: dict[str, _Make] = {
+    "simple_crypto": lambda _settings, master_keys: SimpleCrypto(master_keys),
+    "envelope": lambda _settings, master_keys: Envelope(master_keys),
+}
+
+
+def crypto_plugins(settings: Settings) -> dict[str, CryptoPlugin]:
+    """Return the configured plugins by the names that they have in `kek_data`, the one that seals what is new first.
+
+    Those that need nothing but the master keys come last unless they are named: what they sealed is read anyway.
+    Raises ConfigRefused, KekRefused.
+    """
+    unknown = [name for name in settings.crypto_plugins if name not in _PLUGINS]
+    if unknown:
+        known = ", ".join(_PLUGINS)
+        raise ConfigRefused(None, f"[crypto] enabled_crypto_plugins names {unknown[0]!r}; there are {known}")
+    master_keys = MasterKeys(settings.keks)
+    names = dict.fromkeys([*settings.crypto_plugins, "simple_crypto", "envelope"])
+    plugins = [_PLUGINS[name](settings, master_keys) for name in names]
+    return {plugin.plugin_name: plugin for plugin in plugins}
