@@ -79,3 +79,74 @@ def test_several_who_write_an_acl_at_once_leave_one_of_theirs(client, secret):
     answers = at_once(4, lambda number: client.simulate_put(path, json=bodies[number]).status_code)
     assert answers == [200] * 4
     assert sorted(client.simulate_get(path).json["read"]["users"]) in [body["read"]["users"] for body in bodies]
+
+
+@pytest.fixture
+def container(client, secret):
+    body = {"type": "generic", "secret_refs": [{"name": "a", "secret_ref": "http://falconframework.org" + secret}]}
+    return path_of(client.simulate_post("/v1/containers", json=body).json["container_ref"])
+
+
+def test_containers_are_kept(client, container, secret):
+    reference = {"secret_ref": "http://falconframework.org" + secret}
+    assert client.simulate_post(container + "/secrets", json=reference).status_code == 201
+    assert client.simulate_post(container + "/secrets", json=reference).status_code == 409
+    assert len(client.simulate_get(container).json["secret_refs"]) == 2
+    assert client.simulate_delete(container + "/secrets", json=reference).status_code == 204
+    assert client.simulate_get("/v1/containers?type=generic&name=%25").json == {"containers": [], "total": 0}
+    assert client.simulate_get("/v1/containers?type=generic").json["total"] == 1
+    assert client.simulate_put(container + "/acl", json={"read": {"users": ["u2"]}}).status_code == 200
+    assert client.simulate_post(container + "/consumers", json={"name": "n", "URL": "u"}).status_code == 200
+    assert client.simulate_delete(container).status_code == 204
+    assert client.simulate_get(container).status_code == 404
+
+
+def test_several_who_add_the_same_secret_to_a_container_at_once_add_it_once(client, container, secret):
+    body = {"name": "b", "secret_ref": "http://falconframework.org" + secret}
+    answers = at_once(4, lambda _: client.simulate_post(container + "/secrets", json=body).status_code)
+    assert sorted(answers) == [201, 409, 409, 409]
+    assert len(client.simulate_get(container).json["secret_refs"]) == 2
+
+
+def test_a_secret_that_is_deleted_while_containers_take_it_up_is_in_none(client, secret):
+    body = {"type": "generic", "secret_refs": [{"name": "a", "secret_ref": "http://falconframework.org" + secret}]}
+
+    def work(number):
+        if number == 0:
+            return client.simulate_delete(secret).status_code
+        return client.simulate_post("/v1/containers", json=body).status_code
+
+    first, *others = at_once(5, work)
+    assert first == 204
+    assert set(others) <= {201, 404}
+    for container in client.simulate_get("/v1/containers").json["containers"]:
+        assert container["secret_refs"] == []
+
+
+def test_consumers_are_kept_and_the_same_one_at_once_is_one(client, secret, container):
+    for path, body in (
+        (secret, {"service": "s", "resource_type": "t", "resource_id": "i"}),
+        (container, {"name": "n", "URL": "u"}),
+    ):
+        answers = at_once(4, lambda _: client.simulate_post(path + "/consumers", json=body))  # noqa: B023 - used here
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert client.simulate_get(path + "/consumers").json["total"] == 1
+        assert client.simulate_delete(path + "/consumers", json=body).json["consumers"] == []
+        assert client.simulate_post(path + "/consumers", json=body).json["consumers"] == [body]
+
+
+def test_creations_at_once_do_not_exceed_a_quota(client):
+    assert client.simulate_put("/v1/project-quotas/p1", json={"project_quotas": {"secrets": 3}}).status_code == 204
+    body = {"payload": "p", "payload_content_type": "text/plain"}
+    answers = at_once(8, lambda _: client.simulate_post("/v1/secrets", json=body).status_code)
+    assert sorted(answers) == [201] * 3 + [403] * 5
+    assert client.simulate_get("/v1/secrets").json["total"] == 3
+    assert client.simulate_get("/v1/project-quotas").json["total"] == 1
+    assert client.simulate_delete("/v1/project-quotas/p1").status_code == 204
+
+
+def test_quotas_that_are_set_at_once_are_one_row(client):
+    body = {"project_quotas": {"secrets": 3}}
+    answers = at_once(4, lambda _: client.simulate_put("/v1/project-quotas/p1", json=body).status_code)
+    assert answers == [204] * 4
+    assert client.simulate_get("/v1/project-quotas").json["total"] == 1

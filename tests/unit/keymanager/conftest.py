@@ -12,7 +12,6 @@ from bascule_keymanager.api.app import make_app
 from bascule_keymanager.config import Settings
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
-from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.worker.processor import OrderProcessor
 
 
@@ -46,7 +45,7 @@ class KeyManager:
             secrets=self.secrets,
             projects=self.projects,
             orders=self.orders,
-            holdings=Holdings.on(self.database),
+            holdings=self.parts.holdings,
             accept_order=self.accept,
         )
         headers = {"X-Project-Id": project, "X-User-Id": user} if project else {}

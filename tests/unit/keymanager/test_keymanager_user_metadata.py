@@ -2,7 +2,6 @@
 
 import pytest
 
-from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.rows import Gone
 
 
@@ -94,7 +93,7 @@ def test_metadata_of_a_deleted_secret_cannot_be_written(keymanager, client, path
     """A secret that goes between the look at its owner and the write."""
     secret_id = path.split("/")[3]
     client.simulate_delete(path.removesuffix("/metadata"))
-    store = Holdings.on(keymanager.database).user_metadata
+    store = keymanager.parts.holdings.user_metadata
     for write in (
         lambda: store.replace(secret_id, {"a": "b"}),
         lambda: store.add(secret_id, "a", "b"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from bascule_keymanager.errors import ConfigRefused
+from bascule_keymanager.storage.quotas import RESOURCES, Quotas
 
 __all__ = ["Settings", "load_settings"]
 
@@ -46,6 +47,9 @@ _WORKER = (
     cfg.FloatOpt("sweep_interval_s", default=1.5, min=0.1, help="Pause between two looks for forgotten orders."),
     cfg.FloatOpt("sweep_age_s", default=1.0, min=0.0, help="An order this old and still PENDING is swept up."),
 )
+_QUOTAS = tuple(
+    cfg.IntOpt(f"quota_{name}", default=-1, help=f"Most {name} of one project; -1 is no limit.") for name in RESOURCES
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Settings:
     queue_enabled: bool = True
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
+    quotas: Quotas = field(default_factory=Quotas)
 
 
 def load_settings(config_file: str | None = None) -> Settings:
@@ -82,6 +87,7 @@ def load_settings(config_file: str | None = None) -> Settings:
     conf.register_opts(_CRYPTO, group="crypto")
     conf.register_opts(_QUEUE, group="queue")
     conf.register_opts(_WORKER, group="worker")
+    conf.register_opts(_QUOTAS, group="quotas")
     try:
         conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
         return _settings(conf, path)
@@ -119,4 +125,5 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         queue_enabled=conf.queue.enable,
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,
+        quotas=Quotas(**{name: conf.quotas[f"quota_{name}"] for name in RESOURCES}),
     )

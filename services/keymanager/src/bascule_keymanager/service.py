@@ -19,6 +19,7 @@ from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instan
 from bascule_keymanager.migrations.base import create_base, has_base
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
@@ -98,7 +99,12 @@ class Parts:
     @cached_property
     def secrets(self) -> SecretStore:
         """Secrets and their payloads."""
-        return SecretStore(self.database, self.stores)
+        return SecretStore(self.database, self.stores, self.holdings.quotas)
+
+    @cached_property
+    def holdings(self) -> Holdings:
+        """What else projects keep: containers, consumers, ACLs, user metadata, and how much of it they may."""
+        return Holdings.on(self.database, self.settings.quotas)
 
     @cached_property
     def orders(self) -> OrderStore:

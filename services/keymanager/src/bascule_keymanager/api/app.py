@@ -5,10 +5,18 @@ from typing import Any
 import falcon
 
 from bascule_keymanager.api.acls import ContainerAclResource, SecretAclResource
+from bascule_keymanager.api.consumers import (
+    ContainerConsumerResource,
+    ContainerConsumersResource,
+    SecretConsumerResource,
+    SecretConsumersResource,
+)
+from bascule_keymanager.api.containers import ContainerResource, ContainerSecretsResource, ContainersResource
 from bascule_keymanager.api.context import Context
 from bascule_keymanager.api.errors import install_error_handlers
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
 from bascule_keymanager.api.owners import Doorkeeper
+from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
 from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
 from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
 from bascule_keymanager.api.versions import HealthResource, VersionResource, VersionsResource
@@ -45,7 +53,32 @@ def make_app(
     app.add_route("/v1/secrets/{secret_id}/metadata", MetadataResource(*metadata))
     app.add_route("/v1/secrets/{secret_id}/metadata/{key}", MetadatumResource(*metadata))
     app.add_route("/v1/secrets/{secret_id}/acl", SecretAclResource(settings, doors, holdings.secret_acls))
-    app.add_route("/v1/containers/{container_id}/acl", ContainerAclResource(settings, doors, holdings.container_acls))
+    consumers = (settings, doors, holdings.secret_consumers, projects)
+    app.add_route("/v1/secrets/{secret_id}/consumers", SecretConsumersResource(*consumers, secrets))
+    app.add_route("/v1/secrets/{secret_id}/consumers/{consumer_id}", SecretConsumerResource(*consumers))
+    _add_containers(app, settings, holdings, projects, doors)
+    app.add_route("/v1/quotas", QuotasResource(holdings.quotas, projects))
+    for path in ("/v1/project-quotas", "/v1/project_quotas"):  # the second is where Barbican's own links lead
+        app.add_route(path, ProjectsQuotasResource(settings, holdings.quotas))
+    app.add_route("/v1/project-quotas/{project_id}", ProjectQuotasResource(settings, holdings.quotas, projects))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
     return app
+
+
+def _add_containers(
+    app: falcon.App[Any, Any],  # Any: as make_app
+    settings: Settings,
+    holdings: Holdings,
+    projects: Projects,
+    doors: Doorkeeper,
+) -> None:
+    store = holdings.containers
+    app.add_route("/v1/containers", ContainersResource(settings, store, projects))
+    app.add_route("/v1/containers/{container_id}", ContainerResource(settings, store, doors))
+    links = ContainerSecretsResource(settings, store, doors, projects)
+    app.add_route("/v1/containers/{container_id}/secrets", links)
+    app.add_route("/v1/containers/{container_id}/acl", ContainerAclResource(settings, doors, holdings.container_acls))
+    consumers = (settings, doors, holdings.container_consumers, projects)
+    app.add_route("/v1/containers/{container_id}/consumers", ContainerConsumersResource(*consumers, store))
+    app.add_route("/v1/containers/{container_id}/consumers/{consumer_id}", ContainerConsumerResource(*consumers))

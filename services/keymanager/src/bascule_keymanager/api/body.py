@@ -9,7 +9,7 @@ import falcon
 
 from bascule_keymanager.api.errors import ApiRefusal, BodyRefused
 
-__all__ = ["Rule", "check_fields", "media_type", "read_json"]
+__all__ = ["Rule", "check_fields", "check_media_type", "media_type", "parse_json", "read_json"]
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -36,12 +36,21 @@ def media_type(req: falcon.Request) -> str:
     return (req.content_type or "").partition(";")[0].strip().lower()
 
 
-def read_json(req: falcon.Request, limit: int, schema: str) -> dict[str, Any]:  # Any: JSON from outside
-    """Return the request's JSON object with all its strings stripped. Raises ApiRefusal."""
+def check_media_type(req: falcon.Request) -> None:
+    """Refuse a request whose body is not said to be JSON. Raises ApiRefusal."""
     if media_type(req) != "application/json":
         raise ApiRefusal(415, "Unexpected content type. Expected content types are: ['application/json']")
+
+
+def read_json(req: falcon.Request, limit: int, schema: str) -> dict[str, Any]:  # Any: JSON from outside
+    """Return the request's JSON object with all its strings stripped. Raises ApiRefusal."""
+    check_media_type(req)
+    return parse_json(req.bounded_stream.read(limit), schema)
+
+
+def parse_json(raw: bytes, schema: str) -> dict[str, Any]:  # Any: JSON from outside
+    """Return the JSON object in these bytes with all its strings stripped. Raises ApiRefusal."""
     try:
-        raw = req.bounded_stream.read(limit)
         body = _stripped(json.loads(raw))
         if b"\\u" in raw:
             json.dumps(body, ensure_ascii=False).encode()  # refuses half a surrogate pair, which nothing can store

@@ -10,6 +10,7 @@ import falcon
 
 from bascule.errors import BasculeError
 from bascule_keymanager.log import get_log
+from bascule_keymanager.storage.quotas import QuotaReached
 from bascule_keymanager.storage.rows import Gone
 
 __all__ = ["ApiRefusal", "BodyRefused", "IssueSeen", "NotAllowed", "install_error_handlers", "operation"]
@@ -62,6 +63,9 @@ def operation(name: str) -> Callable[[F], F]:
         def guarded(*args: Any, **kwargs: Any) -> None:  # Any: falcon's responder arguments
             try:
                 responder(*args, **kwargs)
+            except QuotaReached as reached:
+                text = f"{name} issue seen - Creation not allowed because a quota has been reached."
+                raise ApiRefusal(403, text) from reached
             except IssueSeen as issue:
                 raise ApiRefusal(issue.status, f"{name} issue seen - {issue.reason}.") from issue
             except NotAllowed as refused:

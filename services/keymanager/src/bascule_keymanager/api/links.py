@@ -1,7 +1,7 @@
 """References to what the API holds, and the pages of its lists."""
 
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,20 +52,24 @@ def page_document(
     settings: Settings,
     resource: str,
     page: Page,
-    items: list[dict[str, Any]],  # Any: JSON
+    items: Sequence[Any],  # Any: JSON
     total: int,
     *,
     keep_query: bool = False,
+    path: str | None = None,
 ) -> dict[str, Any]:
-    """Return a list's JSON with the links to its neighbours; an empty page has none."""
-    document: dict[str, Any] = {resource: items, "total": total}
+    """Return a list's JSON with the links to its neighbours; an empty page has none.
+
+    `path` is where the list is found below /v1, when that is not what it is called in the document.
+    """
+    document: dict[str, Any] = {resource: list(items), "total": total}
     if not items:
         return document
     others = list(_other_parameters(req)) if keep_query else []
 
     def link(offset: int) -> str:
         query = urllib.parse.urlencode([("limit", page.limit), ("offset", offset), *others])
-        return f"{resource_url(req, settings, resource)}?{query}"
+        return f"{resource_url(req, settings, path or resource)}?{query}"
 
     if page.offset > 0:
         document["previous"] = link(max(0, page.offset - page.limit))

@@ -15,7 +15,6 @@ from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
 from bascule_keymanager.objects import Order
 from bascule_keymanager.service import Parts
-from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
@@ -47,7 +46,7 @@ class ApiProcess:
             secrets=parts.secrets,
             projects=parts.projects,
             orders=parts.orders,
-            holdings=Holdings.on(parts.database),
+            holdings=parts.holdings,
             accept_order=OrderDesk(parts, self._joined()).accept,
         )
 

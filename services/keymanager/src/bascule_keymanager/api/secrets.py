@@ -14,11 +14,12 @@ from bascule_keymanager.api.errors import ApiRefusal, IssueSeen, operation
 from bascule_keymanager.api.links import page_document, requested_page, resource_url
 from bascule_keymanager.api.owners import check_id, target_of
 from bascule_keymanager.api.secret_body import parse_secret
+from bascule_keymanager.api.secret_document import secret_document
 from bascule_keymanager.config import Settings
 from bascule_keymanager.content import is_readable_as
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.rows import Gone
-from bascule_keymanager.storage.secrets import SealedPayload, Secret, SecretFilter, SecretStore
+from bascule_keymanager.storage.secrets import SealedPayload, SecretFilter, SecretStore
 
 __all__ = ["PayloadResource", "SecretResource", "SecretsResource"]
 
@@ -50,7 +51,7 @@ class SecretsResource:
         authorize(req, "secrets:get")
         page = requested_page(req, self._settings)
         found, total = self._store.page(caller_of(req).project, _filter(req), limit=page.limit, offset=page.offset)
-        items = [_document(req, self._settings, secret) for secret in found]
+        items = [secret_document(req, self._settings, secret) for secret in found]
         _json(resp, page_document(req, self._settings, "secrets", page, items, total, keep_query=True))
 
 
@@ -71,7 +72,7 @@ class SecretResource:
         if secret is None:
             raise Gone("secrets")
         authorize(req, "secret:get", target_of(req, secret.owner))
-        _json(resp, _document(req, self._settings, secret))
+        _json(resp, secret_document(req, self._settings, secret))
 
     @operation("Secret update")
     def on_put(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
@@ -158,25 +159,6 @@ def _readable(store: SecretStore, sealed: SealedPayload, accept: str) -> bytes:
         except UnicodeDecodeError:
             raise IssueSeen(406, "Wrong payload content-type") from None
     return payload
-
-
-def _document(req: falcon.Request, settings: Settings, secret: Secret) -> dict[str, Any]:  # Any: JSON
-    document: dict[str, Any] = {
-        "created": secret.created_at.isoformat(),
-        "updated": secret.updated_at.isoformat(),
-        "status": secret.status,
-        "name": secret.display_name,
-        "secret_type": secret.secret_type,
-        "expiration": secret.expiration.isoformat() if secret.expiration else None,
-        "algorithm": secret.algorithm,
-        "bit_length": secret.bit_length,
-        "mode": secret.mode,
-        "creator_id": secret.owner.creator_id,
-    }
-    if secret.content_type is not None:
-        document["content_types"] = {"default": secret.content_type}
-    document["secret_ref"] = resource_url(req, settings, "secrets", secret.id)
-    return document
 
 
 def _filter(req: falcon.Request) -> SecretFilter:

@@ -15,9 +15,12 @@ from bascule_keymanager.clock import utc_now
 from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed
 from bascule_keymanager.errors import DamagedPayload
 from bascule_keymanager.storage.acls import delete_acls
+from bascule_keymanager.storage.consumers import SECRET_FIELDS
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.projects import Project
+from bascule_keymanager.storage.quotas import QuotaStore
+from bascule_keymanager.storage.rows import Values
 from bascule_keymanager.storage.tables import (
     container_secret,
     encrypted_data,
@@ -132,6 +135,19 @@ _shown = (
 _owned = secrets.join(projects, projects.c.id == secrets.c.project_id)
 _listed = sa.select(*_shown).select_from(SECRET_OWNER.join.outerjoin(secret_store_metadata, _content_type))
 _one = _listed.where(secrets.c.id == sa.bindparam("id"), living_secret)
+_one_with_consumers = (
+    sa.select(*_shown, *(secret_consumer_metadata.c[name] for name in SECRET_FIELDS))
+    .select_from(
+        SECRET_OWNER.join.outerjoin(secret_store_metadata, _content_type).outerjoin(
+            secret_consumer_metadata,
+            sa.and_(
+                secret_consumer_metadata.c.secret_id == secrets.c.id, secret_consumer_metadata.c.deleted == sa.false()
+            ),
+        )
+    )
+    .where(secrets.c.id == sa.bindparam("id"), living_secret)
+    .order_by(secret_consumer_metadata.c.created_at, secret_consumer_metadata.c.id)
+)
 _payload = (
     sa.select(
         *SECRET_OWNER.columns,
@@ -162,19 +178,19 @@ _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c
 class SecretStore:
     """Keeps, finds and deletes secrets; payloads go in and out sealed."""
 
-    def __init__(self, database: Database, stores: Stores) -> None:
-        self._database, self._stores = database, stores
+    def __init__(self, database: Database, stores: Stores, quotas: QuotaStore) -> None:
+        self._database, self._stores, self._quotas = database, stores, quotas
 
     def add(self, project: Project, new: NewSecret) -> str:
-        """Keep a secret, with its payload if it has one, and return its id."""
+        """Keep a secret, with its payload if it has one, and return its id. Raises QuotaReached."""
         secret_id = str(uuid.uuid4())
         if new.payload is None:
-            self._database.write(lambda connection: insert_secret(connection, project, secret_id, new, None))
+            self._database.write(lambda connection: self._insert(connection, project, secret_id, new, None))
             return secret_id
         with self._stores.writing(project) as store:
             kept = store.keep(project, secret_id, new.payload)
             with forgotten_unless_inserted(store, kept):
-                self._database.write(lambda connection: insert_secret(connection, project, secret_id, new, kept))
+                self._database.write(lambda connection: self._insert(connection, project, secret_id, new, kept))
         return secret_id
 
     def add_payload(self, project: Project, secret_id: str, payload: bytes, content_type: str) -> bool:
@@ -203,6 +219,16 @@ class SecretStore:
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
         row = self._database.read(lambda connection: connection.execute(_one, parameters).first())
         return _secret(row) if row is not None else None
+
+    def get_with_consumers(self, secret_id: str, user: str | None) -> tuple[Secret, list[dict[str, str]]] | None:
+        """Return what `get` returns, and the consumers of the secret, oldest first."""
+        parameters = {"id": secret_id, "user": user, "now": utc_now()}
+        rows = self._database.read(lambda connection: connection.execute(_one_with_consumers, parameters).all())
+        if not rows:
+            return None
+        width = len(_shown)
+        consumers = [dict(zip(SECRET_FIELDS, row[width:], strict=True)) for row in rows if row[width] is not None]
+        return _secret(rows[0][:width]), consumers
 
     def sealed_payload(self, secret_id: str, user: str | None) -> SealedPayload | None:
         """Return what is stored of a living secret's payload, with its owner as `user` would see it.
@@ -260,6 +286,22 @@ class SecretStore:
             self._stores.forget(plugin_name, metadata)
         return self._database.write(lambda connection: _delete(connection, secret_id))
 
+    def _insert(
+        self, connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None
+    ) -> None:
+        """Insert a secret within its project's quota, which costs a statement of its own only where there is one."""
+        row = _secret_row(project, secret_id, new)
+        if not self._quotas.insert_unlimited(connection, "secrets", secrets, row):
+            self._quotas.check(connection, "secrets", project.id, _living_of(project.id))
+            connection.execute(secrets.insert().values(row))
+        if kept is not None:
+            _insert_kept(connection, secret_id, new, kept)
+
+
+def _living_of(project_id: str) -> sa.Select[int]:
+    mine = sa.select(sa.func.count()).select_from(secrets).where(secrets.c.project_id == project_id, living_secret)
+    return mine.params(now=utc_now())
+
 
 def _secret(row: Sequence[Any]) -> Secret:  # Any: the columns of _shown
     identity, *rest = row[4:]
@@ -290,25 +332,34 @@ def forgotten_unless_inserted(store: Store, kept: Kept) -> Iterator[None]:
 
 
 def insert_secret(connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None) -> None:
-    """Insert all rows of one secret within the caller's transaction; `kept` is what a store made of its payload."""
-    connection.execute(
-        secrets.insert().values(
-            **_fresh("ACTIVE"),
-            id=secret_id,
-            display_name=new.display_name,
-            secret_type=new.secret_type,
-            expiration=new.expiration,
-            algorithm=new.algorithm,
-            bit_length=new.bit_length,
-            mode=new.mode,
-            creator_id=new.creator_id,
-            project_id=project.id,
-        )
-    )
+    """Insert all rows of one secret within the caller's transaction; `kept` is what a store made of its payload.
+
+    No quota is asked for: whoever ordered it has been asked for theirs.
+    """
+    connection.execute(secrets.insert().values(_secret_row(project, secret_id, new)))
     if kept is not None:
-        if new.content_type is None:
-            raise AssertionError("a payload has a content type")
-        _insert_payload(connection, secret_id, kept, new.content_type)
+        _insert_kept(connection, secret_id, new, kept)
+
+
+def _secret_row(project: Project, secret_id: str, new: NewSecret) -> Values:
+    return {
+        **_fresh("ACTIVE"),
+        "id": secret_id,
+        "display_name": new.display_name,
+        "secret_type": new.secret_type,
+        "expiration": new.expiration,
+        "algorithm": new.algorithm,
+        "bit_length": new.bit_length,
+        "mode": new.mode,
+        "creator_id": new.creator_id,
+        "project_id": project.id,
+    }
+
+
+def _insert_kept(connection: Connection, secret_id: str, new: NewSecret, kept: Kept) -> None:
+    if new.content_type is None:
+        raise AssertionError("a payload has a content type")
+    _insert_payload(connection, secret_id, kept, new.content_type)
 
 
 def _insert_payload(connection: Connection, secret_id: str, kept: Kept, content_type: str) -> None:
