@@ -1,0 +1,68 @@
+"""Which pairs of the corpus are not matched: those that are not yet, and those that are meant to differ."""
+
+import tomllib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from support.barbican_corpus import Difference, Outcome
+
+DATA = Path(__file__).parent.parent / "data"
+NOT_YET = DATA / "barbican-23.not-yet.txt"
+INTENDED = DATA / "barbican-23.differences.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Intended:
+    """A difference that we mean: where it shows, in which pairs, what we answer there, and why."""
+
+    where: str
+    pairs: tuple[str, ...]
+    reason: str
+    ours: Any = None
+
+    def covers(self, pair_id: str, difference: Difference) -> bool:
+        """Whether this is that difference."""
+        if not fnmatchcase(difference.where, self.where) or not any(fnmatchcase(pair_id, name) for name in self.pairs):
+            return False
+        return self.ours is None or self.ours == difference.ours
+
+
+def load_not_yet(path: Path = NOT_YET) -> set[str]:
+    """Return the pairs that do not match yet."""
+    return {line for line in path.read_text().splitlines() if line and not line.startswith("#")}
+
+
+def write_not_yet(pairs: Collection[str], path: Path = NOT_YET) -> None:
+    """Write the list anew, one pair a line in the order of the alphabet."""
+    head = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    path.write_text("\n".join([*head, *sorted(pairs)]) + "\n")
+
+
+def load_intended(path: Path = INTENDED) -> list[Intended]:
+    """Return the differences that are meant."""
+    entries = tomllib.loads(path.read_text()).get("difference", [])
+    return [Intended(entry["where"], tuple(entry["pairs"]), entry["reason"], entry.get("ours")) for entry in entries]
+
+
+def unintended(outcome: Outcome, intended: Iterable[Intended]) -> tuple[Difference, ...]:
+    """Return the differences of this pair that nobody means."""
+    rules = list(intended)
+    return tuple(
+        difference
+        for difference in outcome.differences
+        if not any(rule.covers(outcome.pair.id, difference) for rule in rules)
+    )
+
+
+def idle(intended: Iterable[Intended], outcomes: Collection[Outcome]) -> list[str]:
+    """Return what of the intended differences no longer shows: whole entries, or single pairs of one."""
+    found = []
+    for rule in intended:
+        for pattern in rule.pairs:
+            alone = Intended(rule.where, (pattern,), rule.reason, rule.ours)
+            if not any(alone.covers(o.pair.id, difference) for o in outcomes for difference in o.differences):
+                found.append(f"{rule.where} of {pattern}")
+    return found

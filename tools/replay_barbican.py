@@ -1,0 +1,58 @@
+"""Ask our key manager what real Barbican was asked, and print how many answers are alike.
+
+Without arguments: the figures of every area. With areas: also what differs in them. `--take-off` removes the pairs
+that match from the list of those that do not yet.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from support.barbican_corpus import Outcome, load
+from support.barbican_lists import load_intended, load_not_yet, unintended, write_not_yet
+from support.keymanager_replay import CORPUS, replay_areas
+
+
+def main() -> None:
+    """Replay, print, and take off."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("areas", nargs="*", help="replay only these areas, and show their differences")
+    arguments.add_argument("--take-off", action="store_true", help="take what matches off the list")
+    chosen = arguments.parse_args()
+    areas = [area for area in load(CORPUS) if not chosen.areas or area.name in chosen.areas]
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        outcomes = list(replay_areas(areas, Path(folder)))
+    intended, listed = load_intended(), load_not_yet()
+    differing = {outcome.pair.id: outcome for outcome in outcomes if unintended(outcome, intended)}
+    if chosen.areas:
+        print("\n".join(map(str, differing.values())))
+    _print_figures(outcomes, differing.keys(), listed)
+    if chosen.take_off:
+        matching = {outcome.pair.id for outcome in outcomes} - differing.keys()
+        write_not_yet(listed - matching)
+        print(f"{len(listed & matching)} pairs taken off the list, {len(listed - matching)} are left")
+
+
+def _print_figures(outcomes: list[Outcome], differing: "set[str]", listed: set[str]) -> None:
+    all_, alike = Counter(o.pair.area for o in outcomes), Counter(o.pair.area for o in outcomes)
+    alike.subtract(o.pair.area for o in outcomes if o.pair.id in differing)
+    for area, total in all_.items():
+        print(f"{area:30} {alike[area]:5} of {total:5} alike")
+    print(f"{'together':30} {sum(alike.values()):5} of {len(outcomes):5} alike")
+    for pair in sorted(set(differing) - listed):
+        print(f"differs, and is not on the list: {pair}")
+
+
+@contextlib.contextmanager
+def _quiet():  # noqa: ANN202 - a generator
+    # The key manager logs to the standard output, which belongs to the figures.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
