@@ -85,6 +85,24 @@ def test_the_table_is_the_same_but_for_the_new_column(members):
     assert asked(members, "SELECT id, display_name FROM members WHERE fullname = 'next'") == [(5001, "next")]
 
 
+@pytest.mark.parametrize(("length", "in_one"), [(100, True), (120, False)])
+def test_a_batch_is_one_statement_where_both_sides_have_one_type_and_two_else(members, length, in_one):
+    write(members, "UPDATE members SET fullname = NULL WHERE id % 3 = 0")
+    engine = schema(members, replace(NAME, type=sa.String(length)))
+    engine.expand()
+    write(members, "UPDATE members SET display_name = 'new' WHERE id = 1000")
+    seen = []
+    sa.event.listen(members, "before_cursor_execute", lambda _c, _d, sql, *_: seen.append(sql))
+    engine.migrate()
+    copied = [sql for sql in seen if sql.startswith("REPLACE")]
+    assert copied
+    assert all(
+        ("CASE WHEN" in sql) == in_one and ("NOT" in sql.partition("WHERE")[2]) != in_one for sql in copied[1::2]
+    )
+    assert all_filled(members)
+    assert asked(members, "SELECT fullname, display_name FROM members WHERE id = 1000") == [("new", "new")]
+
+
 def test_writers_lose_nothing_and_are_never_refused(members):
     before = rows_of(members)
     engine = schema(members, NAME)

@@ -21,6 +21,7 @@ __all__ = [
     "notes",
     "tables_like",
     "triggers",
+    "types_of",
     "why_not",
 ]
 
@@ -110,6 +111,15 @@ def columns_of(connection: sa.Connection, table: str) -> tuple[str, ...]:
         "AND table_name = :table AND coalesce(generation_expression, '') = '' ORDER BY ordinal_position"
     )
     return tuple(connection.scalars(query, {"table": table}))
+
+
+def types_of(connection: sa.Connection, table: str) -> dict[str, tuple[str, str | None]]:
+    """Return the type and the collation of each column, as the table's definition tells them."""
+    query = sa.text(
+        "SELECT column_name, column_type, collation_name FROM information_schema.columns "
+        "WHERE table_schema = database() AND table_name = :table"
+    )
+    return {name: (kind, collation) for name, kind, collation in connection.execute(query, {"table": table})}
 
 
 def indexes_to_defer(connection: sa.Connection, database: Database, table: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ triggers that keep both sides in step are there before and after, so a way back 
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -87,9 +87,11 @@ def _copy(lease: Lease, rows: RowWork, walk: Walk, from_rows: int) -> None:
             return
         note = _begin(lease, rows, walk, names, from_rows)
     columns = session.read("read the table", lambda c: catalog.columns_of(c, rows.table))
+    types = session.read("read the table", lambda c: catalog.types_of(c, rows.table))
     wanting, values = rows.filling()
     keyset = replace(walk.keyset, row_values=database.row_values)
-    copy = _Copy(lease, walk, Filling(names, keyset, columns, wanting, dict(values)), note)
+    filling = Filling(names, keyset, columns, wanting, dict(values), _in_one(database, types, wanting, values))
+    copy = _Copy(lease, walk, filling, note)
     try:
         if not session.read("read the table", lambda c: is_changed(c, database, note)):
             copy.fill()
@@ -232,6 +234,19 @@ def _begin(lease: Lease, rows: RowWork, walk: Walk, names: CopyNames, from_rows:
 def _is_for_copies(rows: RowWork, from_rows: int | None) -> bool:
     """Whether the work on rows is something that a copy can do, and may."""
     return isinstance(rows, ReshapeRows) or (from_rows is not None and bool(rows.filling()[1]))
+
+
+def _in_one(
+    database: Database, types: Mapping[str, object], wanting: str, values: Mapping[str, str]
+) -> dict[str, str] | None:
+    """Return what each column holds, filled or not, as one expression; None where its type would not be for sure.
+
+    Only what is a column by itself has a type that the catalog tells.
+    """
+    bare = {f"({database.quote(name)})": kind for name, kind in types.items()}
+    if any(bare.get(text) != types[name] for name, text in values.items()):
+        return None
+    return {name: f"CASE WHEN {wanting} THEN {text} ELSE {database.quote(name)} END" for name, text in values.items()}
 
 
 def _alter(connection: sa.Connection, database: Database, rows: RowWork) -> str | None:

@@ -33,7 +33,8 @@ def _compile_replace(replace: _Replace, compiler: Any, **options: Any) -> str:  
 class Filling:
     """What goes into the copy: the columns of the table, but `values` where a row is `wanting`.
 
-    Two statements, since one CASE of both would make them one type, which may be neither.
+    Two statements, since one CASE of both would make them one type, which may be neither. Where it is both, `in_one`
+    holds that CASE for each column that gets a value.
     """
 
     names: CopyNames
@@ -41,6 +42,7 @@ class Filling:
     columns: tuple[str, ...]
     wanting: str
     values: dict[str, str]
+    in_one: dict[str, str] | None = None
 
     def fill(self, connection: sa.Connection, here: sa.ColumnElement[bool]) -> None:
         """Put the rows of a range as they are now into the copy.
@@ -48,6 +50,9 @@ class Filling:
         A row whose unique value another row of the copy still has takes its place: that one has been written since it
         was copied, so its key is in the log.
         """
+        if self.in_one is not None:
+            self._put(connection, here, self.in_one)
+            return
         wanting = sql(f"coalesce({self.wanting}, FALSE)")
         self._put(connection, sa.and_(here, wanting), self.values)
         self._put(connection, sa.and_(here, sa.not_(wanting)), {})
