@@ -123,10 +123,11 @@ def create_people(connection, *, strict, indexed, nick):
     if indexed:
         connection.run("CREATE INDEX ix_people_nick ON people (nick, age)")
     there = state_tables(connection)
-    if connection.kind == "mariadb":
-        for name in there:
-            if name.startswith("bsc_"):
-                connection.run(f"DROP SEQUENCE {name}")
+    if connection.kind == "mariadb":  # also what is left of a copy whose engine was killed
+        kinds = "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = database()"
+        for name, kind in connection.read(kinds):
+            if name.startswith(("bsc_", "zzz_")):
+                connection.run(f"DROP {'SEQUENCE' if kind == 'SEQUENCE' else 'TABLE'} {name}")
     for table in _STATE_TABLES:
         if table in there:
             connection.run(f"DELETE FROM {table}")
