@@ -4,6 +4,8 @@ import threading
 
 import pytest
 
+from bascule_keymanager.config_stores import ConfiguredStore
+
 
 def at_once(count, work):
     """Run `work(number)` in threads that start together, and return what they returned or raised."""
@@ -150,3 +152,23 @@ def test_quotas_that_are_set_at_once_are_one_row(client):
     answers = at_once(4, lambda _: client.simulate_put("/v1/project-quotas/p1", json=body).status_code)
     assert answers == [204] * 4
     assert client.simulate_get("/v1/project-quotas").json["total"] == 1
+
+
+def test_processes_that_start_at_once_agree_on_the_stores(keymanager):
+    stores = keymanager.parts.holdings.secret_stores
+    configured = [ConfiguredStore("soft", "store_crypto", "simple_crypto", global_default=True)]
+    assert at_once(4, lambda _: stores.sync(configured)) == [None] * 4
+    [store] = stores.all()
+    project = keymanager.projects.get_or_create("p1").id
+    assert at_once(4, lambda _: stores.prefer(project, store.id)) == [None] * 4
+    assert stores.preferred(project) == stores.default() == store
+    assert stores.prefer_none(project) is True
+
+
+def test_transport_keys_are_kept(client):
+    body = {"plugin_name": "p", "transport_key": "k" * 10_000}
+    path = path_of(client.simulate_post("/v1/transport_keys", json=body).json["transport_key_ref"])
+    assert client.simulate_get(path).json["transport_key"] == "k" * 10_000
+    assert client.simulate_get("/v1/transport_keys?plugin_name=p").json["total"] == 1
+    assert client.simulate_delete(path).status_code == 204
+    assert client.simulate_get("/v1/transport_keys").json["total"] == 0

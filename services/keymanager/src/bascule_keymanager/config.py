@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from bascule_keymanager.config_stores import ConfiguredStore, load_secret_stores
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.quotas import RESOURCES, Quotas
 
@@ -71,6 +72,7 @@ class Settings:
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
     quotas: Quotas = field(default_factory=Quotas)
+    secret_stores: tuple[ConfiguredStore, ...] = ()
 
 
 def load_settings(config_file: str | None = None) -> Settings:
@@ -125,5 +127,6 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         queue_enabled=conf.queue.enable,
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,
+        secret_stores=load_secret_stores(path),
         quotas=Quotas(**{name: conf.quotas[f"quota_{name}"] for name in RESOURCES}),
     )

@@ -17,7 +17,15 @@ from bascule_keymanager.api.errors import install_error_handlers
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
 from bascule_keymanager.api.owners import Doorkeeper
 from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
+from bascule_keymanager.api.secret_stores import (
+    GlobalDefaultResource,
+    PreferenceResource,
+    PreferredResource,
+    SecretStoreResource,
+    SecretStoresResource,
+)
 from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
+from bascule_keymanager.api.transport_keys import TransportKeyResource, TransportKeysResource
 from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
 from bascule_keymanager.api.versions import HealthResource, VersionResource, VersionsResource
 from bascule_keymanager.config import Settings
@@ -56,6 +64,7 @@ def make_app(
     consumers = (settings, doors, holdings.secret_consumers, projects)
     app.add_route("/v1/secrets/{secret_id}/consumers", SecretConsumersResource(*consumers, secrets))
     app.add_route("/v1/secrets/{secret_id}/consumers/{consumer_id}", SecretConsumerResource(*consumers))
+    _add_stores(app, settings, holdings, projects)
     _add_containers(app, settings, holdings, projects, doors)
     app.add_route("/v1/quotas", QuotasResource(holdings.quotas, projects))
     for path in ("/v1/project-quotas", "/v1/project_quotas"):  # the second is where Barbican's own links lead
@@ -64,6 +73,22 @@ def make_app(
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
     return app
+
+
+def _add_stores(
+    app: falcon.App[Any, Any],  # Any: as make_app
+    settings: Settings,
+    holdings: Holdings,
+    projects: Projects,
+) -> None:
+    stores = (settings, holdings.secret_stores, projects)
+    app.add_route("/v1/secret-stores", SecretStoresResource(*stores))
+    app.add_route("/v1/secret-stores/global-default", GlobalDefaultResource(*stores))
+    app.add_route("/v1/secret-stores/preferred", PreferredResource(*stores))
+    app.add_route("/v1/secret-stores/{store_id}", SecretStoreResource(*stores))
+    app.add_route("/v1/secret-stores/{store_id}/preferred", PreferenceResource(*stores))
+    app.add_route("/v1/transport_keys", TransportKeysResource(settings, holdings.transport_keys))
+    app.add_route("/v1/transport_keys/{key_id}", TransportKeyResource(holdings.transport_keys))
 
 
 def _add_containers(

@@ -19,7 +19,11 @@ F = TypeVar("F", bound=Callable[..., None])
 log = get_log()
 
 # What is told of a secret or container that is not there.
-_GONE = {"secrets": "Secret not found.", "containers": "Secrets container not found."}
+_GONE = {
+    "secrets": "Secret not found.",
+    "containers": "Secrets container not found.",
+    "projects": "Project not found.",
+}
 
 
 class ApiRefusal(BasculeError):

@@ -35,6 +35,7 @@ class ApiProcess:
     def start(self) -> None:
         """Open the database and register; raises what Parts.join raises."""
         self._member = self._parts.join("api")
+        self._parts.holdings.secret_stores.sync(self._parts.settings.secret_stores)
         if not self._parts.settings.queue_enabled:
             log.warning("orders need a worker", hint="[queue] enable = False has no effect; run keymanager-worker")
 

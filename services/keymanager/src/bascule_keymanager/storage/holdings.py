@@ -8,6 +8,8 @@ from bascule_keymanager.storage.containers import ContainerStore
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import Owners
 from bascule_keymanager.storage.quotas import Quotas, QuotaStore
+from bascule_keymanager.storage.secret_stores import ChoosableStores
+from bascule_keymanager.storage.transport_keys import TransportKeys
 from bascule_keymanager.storage.user_metadata import UserMetadata
 
 __all__ = ["Holdings"]
@@ -25,6 +27,8 @@ class Holdings:
     secret_consumers: ConsumerStore
     container_consumers: ConsumerStore
     containers: ContainerStore
+    secret_stores: ChoosableStores
+    transport_keys: TransportKeys
 
     @classmethod
     def on(cls, database: Database, configured: Quotas) -> "Holdings":
@@ -39,4 +43,6 @@ class Holdings:
             secret_consumers=secret_consumer_store(database, quotas),
             container_consumers=container_consumer_store(database, quotas),
             containers=ContainerStore(database, quotas),
+            secret_stores=ChoosableStores(database),
+            transport_keys=TransportKeys(database),
         )
