@@ -7,6 +7,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from bascule_keymanager.config_stores import ConfiguredStore, load_secret_stores
+from bascule_keymanager.crypto.hsm import P11Settings
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.quotas import RESOURCES, Quotas
 
@@ -40,6 +41,29 @@ _CRYPTO = (
         help="simple_crypto, envelope, p11_crypto: the first seals what is new, all read what they sealed.",
     ),
 )
+_P11_CRYPTO = (
+    cfg.StrOpt("library_path", help="The vendor's PKCS#11 library."),
+    cfg.StrOpt("token_serial_number", help="Serial number of the token."),
+    cfg.ListOpt("token_labels", default=[], help="Labels of the token, where no serial number is given."),
+    cfg.IntOpt("slot_id", default=1, help="The token's slot, where neither is given."),
+    cfg.StrOpt("login", secret=True, help="PIN of the token."),
+    cfg.BoolOpt("rw_session", default=True, help="Open sessions that may write."),
+    cfg.StrOpt("mkek_label", help="Label of the master key that wraps."),
+    cfg.IntOpt("mkek_length", default=32, min=1, help="Bytes of that key, where it is made."),
+    cfg.StrOpt("hmac_label", help="Label of the master key that signs."),
+    cfg.StrOpt("hmac_key_type", default="CKK_AES", help="Type of the key that signs."),
+    cfg.StrOpt("hmac_keygen_mechanism", default="CKM_AES_KEY_GEN", help="How that key is made."),
+    cfg.StrOpt(
+        "hmac_mechanism", default="CKM_SHA256_HMAC", deprecated_name="hmac_keywrap_mechanism", help="Signature."
+    ),
+    cfg.StrOpt("encryption_mechanism", default="CKM_AES_CBC", help="CKM_AES_CBC or CKM_AES_GCM."),
+    cfg.StrOpt("key_wrap_mechanism", default="CKM_AES_CBC_PAD", help="How project keys are wrapped."),
+    cfg.BoolOpt("key_wrap_generate_iv", default=True, help="Wrap with a vector of our own."),
+    cfg.BoolOpt("always_set_cka_sensitive", default=True, help="Project keys are sensitive though extractable."),
+    cfg.IntOpt("pkek_length", default=32, min=16, help="Bytes of a project key."),
+    cfg.IntOpt("pkek_cache_ttl", default=900, min=0, help="Seconds for which an unwrapped project key is kept."),
+    cfg.IntOpt("pkek_cache_limit", default=1_000, min=1, help="Most unwrapped project keys that are kept."),
+)
 _QUEUE = (
     cfg.BoolOpt("enable", default=True, help="Orders are always the worker's; False is warned about."),
     cfg.IntOpt("asynchronous_workers", default=1, min=1, help="Kept for Barbican's files; one worker process is one."),
@@ -68,6 +92,7 @@ class Settings:
     pool_size: int = 20
     sqlite_synchronous: bool = True
     crypto_plugins: tuple[str, ...] = ("simple_crypto",)
+    p11: P11Settings = field(default_factory=P11Settings)
     queue_enabled: bool = True
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
@@ -87,6 +112,7 @@ def load_settings(config_file: str | None = None) -> Settings:
     conf.register_opts(_DATABASE, group="database")
     conf.register_opts(_SIMPLE_CRYPTO, group="simple_crypto_plugin")
     conf.register_opts(_CRYPTO, group="crypto")
+    conf.register_opts(_P11_CRYPTO, group="p11_crypto_plugin")
     conf.register_opts(_QUEUE, group="queue")
     conf.register_opts(_WORKER, group="worker")
     conf.register_opts(_QUOTAS, group="quotas")
@@ -124,6 +150,14 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         pool_size=conf.database.max_pool_size,
         sqlite_synchronous=conf.database.sqlite_synchronous,
         crypto_plugins=tuple(conf.crypto.enabled_crypto_plugins),
+        p11=P11Settings(
+            **{
+                option.dest: conf.p11_crypto_plugin[option.dest]
+                for option in _P11_CRYPTO
+                if option.dest != "token_labels"
+            },
+            token_labels=tuple(conf.p11_crypto_plugin.token_labels),
+        ),
         queue_enabled=conf.queue.enable,
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,

@@ -2,7 +2,15 @@
 
 from bascule.errors import BasculeError, LifecycleError
 
-__all__ = ["ConfigRefused", "DamagedPayload", "KekRefused", "KeyManagerError", "UnknownPlugin", "UnreadableKek"]
+__all__ = [
+    "ConfigRefused",
+    "DamagedPayload",
+    "HsmFailed",
+    "KekRefused",
+    "KeyManagerError",
+    "UnknownPlugin",
+    "UnreadableKek",
+]
 
 
 class KeyManagerError(BasculeError):
@@ -60,4 +68,15 @@ class UnknownPlugin(KeyManagerError):
         super().__init__(
             f"what {plugin_name} stored cannot be read without it; name it in [crypto] enabled_crypto_plugins "
             "or [secretstore] enabled_secretstore_plugins"
+        )
+
+
+class HsmFailed(KeyManagerError):
+    """The PKCS#11 module refused, or could not be reached."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"the PKCS#11 module of [p11_crypto_plugin] failed: {reason}; look at the module, its token and the login",
+            next_command="keymanager-manage hsm check_mkek",
         )

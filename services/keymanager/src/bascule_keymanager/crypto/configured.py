@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from bascule_keymanager.config import Settings
 from bascule_keymanager.crypto.envelope import Envelope
+from bascule_keymanager.crypto.p11 import P11Crypto
 from bascule_keymanager.crypto.plugin import CryptoPlugin
 from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
 from bascule_keymanager.errors import ConfigRefused
@@ -14,6 +15,7 @@ _Make = Callable[[Settings, MasterKeys], CryptoPlugin]
 
 _PLUGINS: dict[str, _Make] = {
     "simple_crypto": lambda _settings, master_keys: SimpleCrypto(master_keys),
+    "p11_crypto": lambda settings, _master_keys: P11Crypto(settings.p11),
     "envelope": lambda _settings, master_keys: Envelope(master_keys),
 }
 

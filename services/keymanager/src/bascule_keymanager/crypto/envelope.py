@@ -29,6 +29,7 @@ class Envelope:
 
     plugin_name = "bascule_keymanager.crypto.envelope.Envelope"
     since = Release.parse("2027.2")
+    makes_pairs = True
 
     def __init__(self, master_keys: MasterKeys, random: Callable[[int], bytes] = os.urandom) -> None:
         self._master, self._random = master_keys, random

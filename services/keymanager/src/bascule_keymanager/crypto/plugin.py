@@ -55,6 +55,10 @@ class CryptoPlugin(Protocol):
     def since(self) -> Release | None:
         """The first release of ours that reads what it seals; None for what all of them read, or Barbican's own."""
 
+    @property
+    def makes_pairs(self) -> bool:
+        """Whether pairs of keys can be ordered where this plugin seals."""
+
     def new_key(self, label: str) -> NewKey:
         """Make a key for a project."""
 

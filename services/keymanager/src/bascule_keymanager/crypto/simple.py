@@ -49,6 +49,7 @@ class SimpleCrypto:
 
     plugin_name = "barbican.plugin.crypto.simple_crypto.SimpleCryptoPlugin"
     since = None
+    makes_pairs = True
 
     def __init__(self, master_keys: MasterKeys) -> None:
         self._master = master_keys

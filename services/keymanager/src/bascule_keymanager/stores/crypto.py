@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from bascule_keymanager.crypto.plugin import CryptoPlugin, Place
 from bascule_keymanager.errors import UnknownPlugin
 from bascule_keymanager.storage.projects import Project, Projects
-from bascule_keymanager.stores.generate import make_key, make_pair
+from bascule_keymanager.stores.generate import CannotGenerate, check_algorithm, make_key, make_pair
 from bascule_keymanager.stores.store import Found, Kept, KeptPair, KeySpec, PairIds
 
 __all__ = ["STORE_CRYPTO", "CryptoStore"]
@@ -25,9 +25,12 @@ class CryptoStore:
         projects: Projects,
         writes: CryptoPlugin,
         reads: Mapping[str, CryptoPlugin],
-        random: Callable[[int], bytes] = os.urandom,
+        random: Callable[[int], bytes] | None = None,
     ) -> None:
-        self._projects, self._plugin, self._plugins, self._random = projects, writes, reads, random
+        self._projects, self._plugin, self._plugins = projects, writes, reads
+        # A module's own random bytes, where it has some.
+        own: Callable[[int], bytes] = getattr(writes, "random", os.urandom)
+        self._random = random or own
 
     def keep(self, project: Project, secret_id: str, payload: bytes) -> Kept:
         """Seal a payload with the project's key, which is made now if there is none."""
@@ -53,6 +56,9 @@ class CryptoStore:
 
     def generate_asymmetric(self, project: Project, ids: PairIds, spec: KeySpec) -> KeptPair:
         """Make a pair of keys and seal them, and the passphrase. Raises CannotGenerate."""
+        check_algorithm(spec, symmetric=False)
+        if not self._plugin.makes_pairs:
+            raise CannotGenerate(spec, "unsupported")
         pair = make_pair(spec)
         passphrase = None
         if ids.passphrase is not None and spec.passphrase:
