@@ -9,6 +9,7 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bascule.release import Release
+from bascule_keymanager.config_stores import ConfiguredStore
 from bascule_keymanager.crypto.envelope import Envelope
 from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed
 from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
@@ -184,6 +185,48 @@ def test_a_payload_of_a_plugin_that_is_not_configured_stops_its_batch_by_name(ke
     resealer = Resealer(enveloping.database, enveloping.projects, plugins, plugins[Envelope.plugin_name])
     with pytest.raises(UnknownPlugin, match="P11CryptoPlugin"):
         resealer.run_batch()
+
+
+SOFT = ConfiguredStore("Software Only Crypto", "store_crypto", "simple_crypto", global_default=True)
+OURS = ConfiguredStore("Envelope", "store_crypto", "envelope", global_default=False)
+VAULT = ConfiguredStore("VaultSecretStore", "vault_plugin", None, global_default=False)
+
+
+@pytest.fixture
+def choosing(make_keymanager, sqlite_url):
+    """A key manager whose projects choose among stores."""
+    keymanager = make_keymanager(sqlite_url, secret_stores=(OURS, SOFT, VAULT))
+    keymanager.parts.holdings.secret_stores.sync(keymanager.settings.secret_stores)
+    return keymanager
+
+
+def choose(keymanager, name):
+    stores = keymanager.parts.holdings.secret_stores
+    [store] = [store for store in stores.all() if store.name == name]
+    stores.prefer(keymanager.projects.get_or_create("p1").id, store.id)
+
+
+def test_new_secrets_go_to_the_store_that_their_project_chose_and_the_others_to_the_default(choosing):
+    choose(choosing, "Envelope")
+    for pin in ("2027.1", "2027.2"):
+        at(choosing, pin)
+        post(choosing)
+    body = {"payload": "x", "payload_content_type": "text/plain"}
+    assert choosing.client(project="p2").simulate_post("/v1/secrets", json=body).status_code == 201
+    assert plugins_of(choosing) == ["SimpleCryptoPlugin", "Envelope", "SimpleCryptoPlugin"]
+
+
+def test_a_project_that_chose_a_store_which_is_not_here_gets_no_other(choosing):
+    choose(choosing, "VaultSecretStore")
+    body = {"payload": "x", "payload_content_type": "text/plain"}
+    assert choosing.client().simulate_post("/v1/secrets", json=body).status_code == 500
+    assert plugins_of(choosing) == []
+
+
+def test_a_default_store_that_is_not_here_is_refused_at_the_start(keymanager):
+    default = ConfiguredStore("VaultSecretStore", "vault_plugin", None, global_default=True)
+    with pytest.raises(ConfigRefused, match="vault_plugin"):
+        keymanager.again(secret_stores=(OURS, default))
 
 
 def test_a_plugin_that_nobody_knows_is_refused_by_name(keymanager):

@@ -13,7 +13,7 @@ from bascule.rpc import EmbeddedTransport
 from bascule.schema import SchemaEngine
 from bascule.schema.state import Phase
 from bascule_keymanager.config import Settings
-from bascule_keymanager.crypto.configured import crypto_plugins
+from bascule_keymanager.crypto.configured import crypto_plugins, plugin_names
 from bascule_keymanager.crypto.plugin import CryptoPlugin
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
@@ -21,10 +21,11 @@ from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
-from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.projects import Project, Projects
 from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.stores.configured import Stores, Writer
 from bascule_keymanager.stores.crypto import CryptoStore
+from bascule_keymanager.stores.preferred import Plugins, PreferredStores
 
 __all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
 
@@ -53,6 +54,10 @@ class SchemaMovedOn(LifecycleError):
         )
 
 
+def _no_choice(_project: Project) -> None:
+    return None
+
+
 class Parts:
     """Everything that the programs are made of; each part is made when it is first asked for."""
 
@@ -77,10 +82,19 @@ class Parts:
     def stores(self) -> Stores:
         """The secret stores."""
         plugins = self.crypto_plugins
-        writers = [
-            Writer(CryptoStore(self.projects, plugin, plugins), since=plugin.since) for plugin in plugins.values()
-        ]
-        return Stores(writers, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
+        writers = {
+            name: Writer(CryptoStore(self.projects, plugin, plugins), since=plugin.since)
+            for name, plugin in plugins.items()
+        }
+        preferred = PreferredStores(
+            {("store_crypto", short): writers[name] for short, name in plugin_names(plugins).items()}, self._choice_of
+        )
+        choice = preferred if self.settings.secret_stores else _no_choice
+        return Stores(list(writers.values()), preferred=choice, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
+
+    def _choice_of(self, project_id: str) -> Plugins | None:
+        chosen = self.holdings.secret_stores.preferred(project_id)
+        return (chosen.store_plugin, chosen.crypto_plugin) if chosen is not None else None
 
     @contextmanager
     def speaking(self) -> Iterator[Release]:

@@ -37,25 +37,22 @@ class Stores:
         *,
         readers: Mapping[str, Store] | None = None,
         speaking: Speaking = _at_this_release,
-        preferred: Callable[[Project], Store | None] = lambda _project: None,
+        preferred: Callable[[Project], Writer | None] = lambda _project: None,
     ) -> None:
         self._writers, self._speaking, self._preferred = tuple(writers), speaking, preferred
         self._readers = {writer.store.plugin_name: writer.store for writer in reversed(self._writers)}
         self._readers.update(readers or {})
-        # Where every format is one that all releases read, nobody needs to ask for the pin.
-        self._always = self._writers[0].store if self._writers[0].since is None else None
 
     @contextmanager
     def writing(self, project: Project) -> Iterator[Store]:
         """Give the store that takes a project's new secrets; commit what it made before the block ends."""
         preferred = self._preferred(project)
-        if preferred is not None:
-            yield preferred
-        elif self._always is not None:
-            yield self._always
-        else:
-            with self._speaking() as pin:
-                yield next(one.store for one in self._writers if one.since is None or one.since <= pin)
+        first = preferred or self._writers[0]
+        if first.since is None:  # all releases read what it writes: nobody needs to ask for the pin
+            yield first.store
+            return
+        with self._speaking() as pin:
+            yield next(one.store for one in (first, *self._writers) if one.since is None or one.since <= pin)
 
     def read(self, plugin_name: str, found: Found) -> bytes:
         """Return a payload that this plugin keeps. Raises UnknownPlugin, and what the store raises."""
