@@ -113,6 +113,7 @@ class Outcome:
 
     pair: Pair
     differences: tuple[Difference, ...]
+    status: int | None = None  # what we answered; None where the request could not be asked
 
     @property
     def matches(self) -> bool:
@@ -240,7 +241,7 @@ def replay(
         differences = [Difference(f"id {name}", "given", "missing") for name in missing_names]
         differences += compare(pair.answer, ours, pair.unordered)
         settle()
-        yield Outcome(pair, tuple(differences))
+        yield Outcome(pair, tuple(differences), answer.status)
 
 
 def request_of(recorded: Mapping[str, Any], masks: Masks) -> Request:
@@ -320,12 +321,17 @@ def _shown(value: Any) -> str:
     return repr(text) if isinstance(text, _Absent) else text
 
 
-def _sorted_within(answer: Mapping[str, Any], name: str) -> dict[str, Any]:
-    document = answer.get("json")
-    if not isinstance(document, dict) or not isinstance(document.get(name), list):
-        return dict(answer)
-    items = sorted(document[name], key=lambda item: json.dumps(item, sort_keys=True))
-    return {**answer, "json": {**document, name: items}}
+def _sorted_within(answer: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the answer with the list at this place of its JSON sorted, if there is one."""
+
+    def sorted_at(value: Any, steps: list[str]) -> Any:
+        if not steps:
+            return sorted(value, key=lambda item: json.dumps(item, sort_keys=True)) if isinstance(value, list) else value
+        if not isinstance(value, dict) or steps[0] not in value:
+            return value
+        return {**value, steps[0]: sorted_at(value[steps[0]], steps[1:])}
+
+    return sorted_at(dict(answer), ["json", *where.split(".")])
 
 
 def _hide_time(key: str, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,21 @@ INTENDED = DATA / "barbican-23.differences.toml"
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """A difference that we mean: where it shows, in which pairs, what we answer there, and why."""
+    """A difference that we mean: where it shows, in which pairs, what we answer there and with which status, and why."""
 
     where: str
     pairs: tuple[str, ...]
     reason: str
     ours: Any = None
+    status: int | None = None
 
-    def covers(self, pair_id: str, difference: Difference) -> bool:
+    def covers(self, outcome: Outcome, difference: Difference) -> bool:
         """Whether this is that difference."""
-        if not fnmatchcase(difference.where, self.where) or not any(fnmatchcase(pair_id, name) for name in self.pairs):
+        if not fnmatchcase(difference.where, self.where):
             return False
-        return self.ours is None or self.ours == difference.ours
+        if not any(fnmatchcase(outcome.pair.id, name) for name in self.pairs):
+            return False
+        return self.ours in (None, difference.ours) and self.status in (None, outcome.status)
 
 
 def load_not_yet(path: Path = NOT_YET) -> set[str]:
@@ -53,7 +56,7 @@ def unintended(outcome: Outcome, intended: Iterable[Intended]) -> tuple[Differen
     return tuple(
         difference
         for difference in outcome.differences
-        if not any(rule.covers(outcome.pair.id, difference) for rule in rules)
+        if not any(rule.covers(outcome, difference) for rule in rules)
     )
 
 
@@ -62,7 +65,7 @@ def idle(intended: Iterable[Intended], outcomes: Collection[Outcome]) -> list[st
     found = []
     for rule in intended:
         for pattern in rule.pairs:
-            alone = Intended(rule.where, (pattern,), rule.reason, rule.ours)
-            if not any(alone.covers(o.pair.id, difference) for o in outcomes for difference in o.differences):
+            alone = replace(rule, pairs=(pattern,))
+            if not any(alone.covers(o, difference) for o in outcomes for difference in o.differences):
                 found.append(f"{rule.where} of {pattern}")
     return found

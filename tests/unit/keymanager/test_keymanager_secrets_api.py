@@ -52,7 +52,8 @@ def test_answers_say_who_gave_them(client, monkeypatch, keymanager):
         ({"bit_length": 0}, "0 is less than the minimum of 1", "bit_length"),
         ({"bit_length": True}, "True is not of type 'integer'", "bit_length"),
         ({"secret_type": "x"}, "'x' is not one of", "secret_type"),
-        ({"payload": None, "payload_content_type": "text/plain"}, "the value is not of type 'string'", "payload"),
+        ({"payload": None, "payload_content_type": "text/plain"}, "None is not of type 'string'", "payload"),
+        ({"payload": 5, "payload_content_type": "text/plain"}, "the value is not of type 'string'", "payload"),
         (
             {"payload": " ", "payload_content_type": "text/plain"},
             "If 'payload' specified, must be non empty",
@@ -121,13 +122,28 @@ def test_binary_payloads_go_in_as_base64_and_come_out_as_bytes(client, post_secr
         payload_content_type="application/octet-stream",
         payload_content_encoding="base64",
     )
-    for accept in ("application/octet-stream", "application/pkcs8", "text/plain;charset=utf-8"):
+    for accept in ("application/octet-stream", "application/pkcs8"):
         answer = client.simulate_get(path + "/payload", headers={"Accept": accept})
         assert answer.content == raw
         assert answer.headers["content-type"] == accept
     assert client.simulate_get(path + "/payload").headers["content-type"] == "application/octet-stream"
-    refused = client.simulate_get(path + "/payload", headers={"Accept": "text/plain"})
-    assert refused.status_code == 406
+    for accept in ("text/plain", "text/plain;charset=utf-8"):
+        refused = client.simulate_get(path + "/payload", headers={"Accept": accept})
+        assert refused.status_code == 406
+
+
+def test_a_known_type_in_a_spelling_of_the_client_is_not_understood(client, post_secret):
+    answer = client.simulate_get(post_secret("abc") + "/payload", headers={"Accept": "TEXT/PLAIN"})
+    assert answer.status_code == 400
+    text = "Secret payload retrieval issue seen - content-type of 'TEXT/PLAIN' not supported."
+    assert answer.json["description"] == text
+
+
+@pytest.mark.parametrize("query", ["", "&transport_key_id=11111111-1111-4111-8111-111111111111"])
+def test_no_payload_is_wrapped_in_a_key_of_the_client(client, post_secret, query):
+    answer = client.simulate_get(f"{post_secret('abc')}/payload?trans_wrapped_session_key=key{query}")
+    assert answer.status_code == 400
+    assert "abc" not in answer.text
 
 
 def test_accept_is_compared_as_one_text(client, post_secret):

@@ -52,7 +52,7 @@ def test_one_key_is_added_shown_changed_and_removed(client, path):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({}, "'metadata' is a required property. Invalid property: 'None'"),
+        ({}, "'metadata' is a required property. Invalid property: 'metadata'"),
         ({"metadata": 1}, "1 is not of type 'object'. Invalid property: 'metadata'"),
         ({"metadata": {"k": "v" * 256}}, "a key or value is too long. Invalid property: 'metadata'"),
         ({"metadata": {"k": "a\0"}}, "a value contains a NUL character. Invalid property: 'metadata'"),
@@ -67,9 +67,9 @@ def test_metadata_that_breaks_its_schema_is_refused(client, path, body, text):
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ({"key": "k"}, "'value' is a required property. Invalid property: 'None'"),
+        ({"key": "k"}, "'value' is a required property. Invalid property: 'value'"),
         ({"key": "k", "value": 1}, "1 is not of type 'string'. Invalid property: 'value'"),
-        ({"key": 1}, "'value' is a required property. Invalid property: 'None'"),
+        ({"key": 1}, "'value' is a required property. Invalid property: 'value'"),
         (
             {"key": 1, "x": 1, "y": 2},
             "Additional properties are not allowed ('x', 'y' were unexpected). Invalid property: 'None'",

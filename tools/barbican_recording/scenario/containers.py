@@ -217,7 +217,7 @@ def consumers() -> Iterator[Ask]:
     yield get("a new container has no consumers", path)
     yield post("a consumer is registered", path, CONSUMER)
     yield post("a consumer is registered twice", path, CONSUMER)
-    yield post("a second consumer is registered", path, {**CONSUMER, "URL": "http://balancer.example/2"})
+    yield post("a second consumer is registered", path, {"name": "balancer-2", "URL": "http://balancer.example/2"})
     yield post("a third consumer is registered", path, {**CONSUMER, "name": "other"})
     yield post("a consumer with a field that nobody knows", path, {**CONSUMER, "name": "more", "colour": "green"})
     yield post("a consumer with a name of 36 characters", path, {**CONSUMER, "name": "{36 times n}"})

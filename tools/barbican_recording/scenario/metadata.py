@@ -22,8 +22,6 @@ REFUSED: dict[str, Any] = {
     "a key with a slash": {"metadata": {"a/b": "c"}},
     "a key beyond ASCII": {"metadata": {"ä": "c"}},
     "a key with spaces around": {"metadata": {" a ": "c"}},
-    "a value of 256 characters": {"metadata": {"a": "{256 times v}"}},
-    "a key of 256 characters": {"metadata": {"{256 times k}": "v"}},
 }
 REFUSED_ONE: dict[str, Any] = {
     "nothing": {},
@@ -93,6 +91,9 @@ def asks() -> Iterator[Ask]:
         yield put(f"metadata are given by the {actor}, or not", ALL, body, actor)
         yield post(f"a key is added by the {actor}, or not", ALL, {"key": actor.replace(" ", "-"), "value": "1"}, actor)
         yield delete(f"a key is removed by the {actor}, or not", f"{ALL}/by", actor=actor)
+    yield secret("long")
+    for words, body in (("value", {"a": "{256 times v}"}), ("key", {"{256 times k}": "v"})):
+        yield put(f"metadata of a {words} of 256 characters", "/v1/secrets/{long}/metadata", {"metadata": body})
 
 
 SCENARIOS = (Scenario("metadata", "User metadata of a secret, as a whole and key by key.", asks),)

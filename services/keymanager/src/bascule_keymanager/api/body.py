@@ -62,16 +62,15 @@ def parse_json(raw: bytes, schema: str) -> dict[str, Any]:  # Any: JSON from out
 
 
 def check_fields(body: Mapping[str, Any], rules: Mapping[str, Rule], schema: str) -> None:  # Any: as read_json
-    """Refuse the first field that breaks its rule; fields without a rule are ignored. Raises BodyRefused."""
-    for name, rule in rules.items():
-        if name in body:
-            reason = _broken(body[name], rule)
-            if reason is not None:
-                raise BodyRefused(schema, reason, name)
+    """Refuse what breaks its rule, of several the last by name, as Barbican does. Raises BodyRefused."""
+    broken = [(name, reason) for name, rule in rules.items() if name in body and (reason := _broken(body[name], rule))]
+    if broken:
+        name, reason = max(broken)
+        raise BodyRefused(schema, reason, name)
 
 
 def _broken(value: Any, rule: Rule) -> str | None:
-    shown = "the value" if rule.secret else repr(value)
+    shown = "the value" if rule.secret and value is not None else repr(value)
     allowed = any(_is_type(value, kind) for kind in rule.types)
     if not allowed:
         return f"{shown} is not of type {', '.join(map(repr, rule.types))}"

@@ -34,14 +34,14 @@ class _Fault:
     @property
     def property(self) -> str | None:
         """The property of the body that the fault is in or below; None for the body itself."""
-        return str(self.path[0]) if self.path and self.path != ("required",) else None
+        return str(self.path[0]) if self.path else None
 
 
 class Schema:
     """The rules for one kind of body: a part of JSON Schema, with Barbican's choice among several faults.
 
     A string that says `writeOnly` is a secret, and is never repeated in a message. `oldRequired` marks the two schemas
-    whose missing properties count as faults one level down, as they did in the third draft of JSON Schema.
+    whose missing properties count as faults of the properties themselves, as they did in the third draft of JSON Schema.
     """
 
     def __init__(self, name: str, rules: Rules) -> None:
@@ -79,7 +79,7 @@ def _object_faults(value: dict[str, Any], rules: Rules, path: Path) -> Iterator[
     properties: Rules = rules.get("properties", {})
     for name in rules.get("required", ()):
         if name not in value:
-            below = (*path, "required") if rules.get("oldRequired") else path
+            below = (*path, name) if rules.get("oldRequired") else path
             yield below, f"{name!r} is a required property"
     if rules.get("additionalProperties") is False:
         extra = sorted(value.keys() - properties.keys())

@@ -16,7 +16,7 @@ from bascule_keymanager.api.owners import check_id, target_of
 from bascule_keymanager.api.secret_body import parse_secret
 from bascule_keymanager.api.secret_document import secret_document
 from bascule_keymanager.config import Settings
-from bascule_keymanager.content import is_readable_as
+from bascule_keymanager.content import SPELLINGS, is_read_as_text, is_readable_as
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.rows import Gone
 from bascule_keymanager.storage.secrets import SealedPayload, SecretFilter, SecretStore
@@ -65,7 +65,7 @@ class SecretResource:
     def on_get(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Describe the secret; asked for anything but JSON, return its payload as Barbican once did."""
         check_id("secret", secret_id)
-        if req.get_header("Accept") not in (None, "", "application/json", "*/*"):
+        if req.get_header("Accept") not in (None, "application/json", "*/*"):
             _send_payload(req, resp, self._store, secret_id)
             return
         secret = self._store.get(secret_id, caller_of(req).user)
@@ -116,7 +116,7 @@ class SecretResource:
             return payload
         wanted = "Text-based binary secret payloads must specify a content-encoding of 'base64'"
         if encoding.lower() != "base64":
-            raise IssueSeen(400, f"{wanted}.")
+            raise IssueSeen(400, wanted)
         try:
             return base64.b64decode(payload)
         except ValueError:
@@ -145,15 +145,32 @@ def _send_payload(req: falcon.Request, resp: falcon.Response, store: SecretStore
     if not sealed.has_payload:
         raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")
     # Barbican compares the header as one text: lists and ranges of types are not understood.
+    if req.query_string:
+        _refuse_wrapping(req)
     if not is_readable_as(accept):
         raise IssueSeen(406, "Wrong payload content-type")
+    if accept not in (*SPELLINGS, "*/*"):  # known, in a spelling of the client's own
+        raise IssueSeen(400, f"content-type of {accept!r} not supported")
     resp.data = _readable(store, sealed, accept)
     resp.content_type = "text/plain; charset=UTF-8" if accept == "text/plain" else accept
 
 
+def _refuse_wrapping(req: falcon.Request) -> None:
+    # Only Dogtag's store ever wrapped a payload in a key of the client's own.
+    if not req.get_param("trans_wrapped_session_key"):
+        return
+    if not req.get_param("transport_key_id"):
+        text = (
+            "Transport key wrapped session key has been provided to wrap secrets for retrieval, "
+            "but the transport key id has not been provided."
+        )
+        raise ApiRefusal(400, text)
+    raise ApiRefusal(400, "No secret store of this key manager wraps payloads; ask without trans_wrapped_session_key.")
+
+
 def _readable(store: SecretStore, sealed: SealedPayload, accept: str) -> bytes:
     payload = store.open(sealed)
-    if accept == "text/plain":
+    if is_read_as_text(accept):
         try:
             payload.decode()
         except UnicodeDecodeError:

@@ -113,7 +113,8 @@ def _checked(metadata: dict[str, Any]) -> dict[str, str]:  # Any: JSON from outs
         if len(key) > _LONGEST or len(value) > _LONGEST:
             # Barbican checks this for a single key only, and fails to store what is longer.
             raise BodyRefused(SECRET_METADATA.name, "a key or value is too long", "metadata")
-        checked[name] = value
+        if name not in checked or key != name:  # of keys that differ in case, Barbican keeps one with capitals
+            checked[name] = value
     return checked
 
 
