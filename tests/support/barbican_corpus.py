@@ -326,12 +326,16 @@ def _sorted_within(answer: Mapping[str, Any], where: str) -> dict[str, Any]:
 
     def sorted_at(value: Any, steps: list[str]) -> Any:
         if not steps:
-            return sorted(value, key=lambda item: json.dumps(item, sort_keys=True)) if isinstance(value, list) else value
+            return sorted(value, key=_as_text) if isinstance(value, list) else value
         if not isinstance(value, dict) or steps[0] not in value:
             return value
         return {**value, steps[0]: sorted_at(value[steps[0]], steps[1:])}
 
     return sorted_at(dict(answer), ["json", *where.split(".")])
+
+
+def _as_text(item: Any) -> str:
+    return json.dumps(item, sort_keys=True)
 
 
 def _hide_time(key: str, value: Any) -> Any:

@@ -16,7 +16,7 @@ INTENDED = DATA / "barbican-23.differences.toml"
 
 @dataclass(frozen=True, slots=True)
 class Intended:
-    """A difference that we mean: where it shows, in which pairs, what we answer there and with which status, and why."""
+    """A difference that we mean: where it shows, in which pairs, what we answer, with which status, and why."""
 
     where: str
     pairs: tuple[str, ...]
@@ -54,9 +54,7 @@ def unintended(outcome: Outcome, intended: Iterable[Intended]) -> tuple[Differen
     """Return the differences of this pair that nobody means."""
     rules = list(intended)
     return tuple(
-        difference
-        for difference in outcome.differences
-        if not any(rule.covers(outcome, difference) for rule in rules)
+        difference for difference in outcome.differences if not any(rule.covers(outcome, difference) for rule in rules)
     )
 
 

@@ -85,6 +85,10 @@ def asks() -> Iterator[Ask]:
     yield get("metadata of what is no id", "/v1/secrets/no-id/metadata")
     yield put("metadata for a secret that does not exist", MISSING, {"metadata": {"a": "b"}})
     yield get("a part of a key", f"{ALL}/second/nothing")
+    yield from _of_others()
+
+
+def _of_others() -> Iterator[Ask]:
     for actor in ("reader", "second member", "admin", "other member", "other admin"):
         yield get(f"metadata are shown to the {actor}, or not", ALL, actor)
         body = {"metadata": {"by": actor.replace(" ", "-")}}

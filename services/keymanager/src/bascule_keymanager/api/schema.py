@@ -41,7 +41,7 @@ class Schema:
     """The rules for one kind of body: a part of JSON Schema, with Barbican's choice among several faults.
 
     A string that says `writeOnly` is a secret, and is never repeated in a message. `oldRequired` marks the two schemas
-    whose missing properties count as faults of the properties themselves, as they did in the third draft of JSON Schema.
+    whose missing properties count as faults of those properties, as they did in the third draft of JSON Schema.
     """
 
     def __init__(self, name: str, rules: Rules) -> None:
