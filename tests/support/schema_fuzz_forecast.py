@@ -54,26 +54,27 @@ def _contract(run, *, phases, missing, stale, tripped, **_there):  # noqa: C901 
         return refused
     if not set(phases) <= {"synced", "fenced", *NEW_ONLY}:
         return {"NotSynced"}
-    looks = _looks(run)
+    looks, perhaps = _looks(run), set()
     for number, phase in enumerate(phases):
         if phase in ("contracted", *GONE):
             continue
         if next(looks):
-            return {"OlderProcessesAlive"}
+            return {"OlderProcessesAlive"} | perhaps
         if phase == "restoring":
-            return {"NotSynced"}
+            return {"NotSynced"} | perhaps
         if phase == "contracting":
             continue
         if phase == "synced" and next(looks):
-            return {"OlderProcessesAlive"}
+            return {"OlderProcessesAlive"} | perhaps
         if missing[number]:
-            return {"TriggersMissing"}
+            return {"TriggersMissing"} | perhaps
         if stale[number]:
-            return {"StaleRows", "NewColumnsWritten"}
+            return {"StaleRows", "NewColumnsWritten"} | perhaps
         if phase == "fenced" and tripped[number] == "yes":
             return {"OldWritesSeen"}
+        perhaps |= {"OldWritesSeen"} if tripped[number] else set()
         if next(looks):
-            return {"OlderProcessesAlive"} | ({"OldWritesSeen"} if tripped[number] else set())
+            return {"OlderProcessesAlive"} | perhaps
     return {"ok"} | ({"OldWritesSeen"} if any(tripped) else set())
 
 
