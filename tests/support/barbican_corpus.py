@@ -32,7 +32,7 @@ _REPEATED = re.compile(r"([^0-9])\1{35,}")
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9 -]*)\}")
 _REQUEST_ID = re.compile(r"\breq-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?")
+_TIME = re.compile(r"\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(\.\d{1,6})?")
 _PEM = re.compile(rb"-----BEGIN ([A-Z ]+)-----\n[A-Za-z0-9+/=\n]+-----END \1-----\n?")
 
 
@@ -339,9 +339,10 @@ def _as_text(item: Any) -> str:
 
 
 def _hide_time(key: str, value: Any) -> Any:
-    if key in ("created", "updated") and isinstance(value, str) and _TIME.fullmatch(value):
-        return "{time}"
-    return value
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None or key not in ("created", "updated", "created_at", "updated_at"):
+        return value
+    return "{time}" if found[1] == "T" else "{time with a space}"
 
 
 def _shape(body: bytes) -> str:

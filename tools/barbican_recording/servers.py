@@ -76,11 +76,11 @@ def keystone(programs: Path, folder: Path, password: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}/v3"
     manage = [programs / "keystone-manage", "--config-file", config]
     environment = {"OS_KEYSTONE_CONFIG_FILES": str(config), **_environment(folder)}
+    first = {"OS_BOOTSTRAP_PASSWORD": password, **environment}
     _run([*manage, "db_sync"], environment)
     # The internal address is the one that a token check looks for.
     addresses = ["--bootstrap-public-url", url, "--bootstrap-internal-url", url]
-    bootstrap = ["bootstrap", "--bootstrap-password", password, *addresses]
-    _run([*manage, *bootstrap, "--bootstrap-region-id", "here"], environment)
+    _run([*manage, "bootstrap", *addresses, "--bootstrap-region-id", "here"], first)
     with _gunicorn(programs, folder, "keystone.wsgi.api:application", port, environment):
         yield url
 
