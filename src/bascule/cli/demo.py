@@ -48,6 +48,10 @@ count = 2
 SERVICE_CONFIGURATION = """\
 [DEFAULT]
 host_href = http://127.0.0.1:{port}
+# For a laptop: whoever the headers name is who asks.
+auth_strategy = noauth
+[oslo_policy]
+enforce_new_defaults = True
 [database]
 connection = {database}
 [queue]

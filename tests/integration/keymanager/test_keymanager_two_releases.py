@@ -120,7 +120,7 @@ def database_url(request, tmp_path):
 def config(tmp_path, database_url):
     path = tmp_path / "keymanager.conf"
     path.write_text(
-        f"[DEFAULT]\nhost_href = http://keys\n[database]\nconnection = {database_url}\n"
+        f"[DEFAULT]\nhost_href = http://keys\nauth_strategy = noauth\n[database]\nconnection = {database_url}\n"
         "sqlite_synchronous = False\n"
         f"[simple_crypto_plugin]\nkek = {Fernet.generate_key().decode()}\n"
         "[worker]\nsweep_age_s = 0.5\nsweep_interval_s = 0.3\n"

@@ -39,7 +39,8 @@ class KeyManager:
         plugin = next(iter(self.parts.crypto_plugins.values()))
         return self.projects.key_of(self.projects.get_or_create(project), plugin)
 
-    def client(self, project="p1", user="u1"):
+    def client(self, project="p1", user="u1", roles=None, frame=None):
+        """A client that is believed its headers; without roles it is an ordinary member."""
         app = make_app(
             self.settings,
             secrets=self.secrets,
@@ -47,8 +48,11 @@ class KeyManager:
             orders=self.orders,
             holdings=self.parts.holdings,
             accept_order=self.accept,
+            frame=frame,
         )
         headers = {"X-Project-Id": project, "X-User-Id": user} if project else {}
+        if roles is not None:
+            headers["X-Roles"] = roles
         return falcon.testing.TestClient(app, headers=headers)
 
     def again(self, **changes):
@@ -75,6 +79,7 @@ def make_keymanager():
     made = []
 
     def make(url, **options):
+        options = {"auth_strategy": "noauth", **options}
         settings = Settings(database_url=url, keks=(Fernet.generate_key().decode(),), **options)
         database = Database(url, sqlite_synchronous=False)
         schema = Parts(settings).schema

@@ -1,9 +1,14 @@
 """The configuration file is Barbican's, and says clearly when it is not enough."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+from keystoneauth1 import loading
+from keystonemiddleware.opts import list_auth_token_opts
+from oslo_middleware import cors, http_proxy_to_wsgi
+from oslo_policy import opts as policy_opts
 
 from bascule_keymanager import config as options
 from bascule_keymanager.config import Settings, load_settings
@@ -12,8 +17,6 @@ from bascule_keymanager.storage.database import Database
 
 ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLE = ROOT / "services" / "keymanager" / "keymanager.conf.example"
-# The example shows a value for these, though there is none by default.
-NO_DEFAULT = ("host_href", "library_path", "token_serial_number", "token_labels", "login", "mkek_label", "hmac_label")
 MINIMAL = "[database]\nconnection = sqlite:///x.db\n[simple_crypto_plugin]\nkek = k1\nkek = 'k2'\n"
 
 
@@ -27,15 +30,8 @@ def load(tmp_path):
     return load
 
 
-def test_the_example_loads_and_its_commented_values_are_the_defaults(load):
-    plain = load_settings(str(EXAMPLE))
-    everything = load(re.sub(rf"(?m)^#((?!{'|'.join(NO_DEFAULT)})\w+ = )", r"\1", EXAMPLE.read_text()))
-    assert plain == everything
-    assert plain == Settings(database_url=plain.database_url, keks=plain.keks)
-
-
-def test_the_example_has_every_option():
-    groups = {
+def groups():
+    return {
         "DEFAULT": options._DEFAULT,
         "database": options._DATABASE,
         "simple_crypto_plugin": options._SIMPLE_CRYPTO,
@@ -43,11 +39,54 @@ def test_the_example_has_every_option():
         "p11_crypto_plugin": options._P11_CRYPTO,
         "queue": options._QUEUE,
         "worker": options._WORKER,
+        "quotas": options._QUOTAS,
+        "healthcheck": options._HEALTHCHECK,
+        "metrics": options._METRICS,
     }
-    text = EXAMPLE.read_text()
-    assert re.findall(r"(?m)^\[(\w+)\]$", text) == list(groups)
-    named = re.findall(r"(?m)^#?(\w+) = ", text)
-    assert named == [option.name for group in groups.values() for option in group]
+
+
+def of_libraries():
+    from bascule_keymanager.api.audit import AuditMiddleware
+
+    audit = inspect.getmodule(AuditMiddleware)
+    plugin = loading.get_auth_plugin_conf_options("password")
+    listed = {
+        "keystone_authtoken": [*list_auth_token_opts()[0][1], *plugin],
+        "oslo_policy": policy_opts.list_opts()[0][1],
+        "cors": cors.CORS_OPTS,
+        "oslo_middleware": http_proxy_to_wsgi.OPTS,
+        "audit_middleware_notifications": audit.list_opts()[0][1],
+    }
+    return {section: {option.dest for option in options} for section, options in listed.items()}
+
+
+def test_the_example_loads_and_its_commented_values_are_the_defaults(load):
+    plain = load_settings(str(EXAMPLE))
+    # The example shows a value for these, though there is none by default.
+    without_default = [option.name for group in groups().values() for option in group if option.default in (None, [])]
+    pattern = rf"(?m)^#(?!(?:{'|'.join(without_default)}) )(\w+ = )"
+    everything = load(re.sub(pattern, r"\1", EXAMPLE.read_text()))
+    assert plain == everything
+    assert plain == Settings(database_url=plain.database_url, keks=plain.keks)
+
+
+def test_the_example_has_every_option():
+    ours = EXAMPLE.read_text().partition("# The sections below")[0]
+    assert re.findall(r"(?m)^\[(\w+)\]$", ours) == list(groups())
+    named = re.findall(r"(?m)^#?(\w+) = ", ours)
+    assert named == [option.name for group in groups().values() for option in group]
+
+
+def test_the_example_names_options_that_the_libraries_have():
+    theirs = EXAMPLE.read_text().partition("# The sections below")[2]
+    sections = re.split(r"(?m)^\[(\w+)\]$", theirs)[1:]
+    shown = dict(zip(sections[::2], sections[1::2], strict=True))
+    known = of_libraries()
+    assert list(shown) == list(known)
+    for section, text in shown.items():
+        named = set(re.findall(r"(?m)^#?(\w+) = ", text))
+        assert named, section
+        assert named <= known[section], section
 
 
 def test_several_master_keys_and_barbicans_old_name_of_the_database_are_read(load):

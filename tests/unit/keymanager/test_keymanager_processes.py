@@ -75,7 +75,7 @@ def config(tmp_path, keymanager):
     path = tmp_path / "keymanager.conf"
     url, [kek] = keymanager.settings.database_url, keymanager.settings.keks
     path.write_text(
-        f"[database]\nconnection = {url}\nsqlite_synchronous = False\n"
+        f"[DEFAULT]\nauth_strategy = noauth\n[database]\nconnection = {url}\nsqlite_synchronous = False\n"
         f"[simple_crypto_plugin]\nkek = {kek}\n[worker]\nsweep_age_s = 0.2\nsweep_interval_s = 0.3\n"
     )
     schema = Parts(load_settings(str(path))).schema

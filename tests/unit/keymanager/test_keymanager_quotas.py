@@ -8,6 +8,11 @@ PATH = "/v1/project-quotas/p1"
 REACHED = "{} creation issue seen - Creation not allowed because a quota has been reached."
 
 
+@pytest.fixture
+def client(keymanager):
+    return keymanager.client(roles="admin,member,reader")
+
+
 def description(answer):
     return answer.status_code, answer.json["description"]
 
@@ -72,7 +77,7 @@ def test_an_empty_body_has_its_own_refusal(client):
 
 def test_what_is_configured_holds_where_nothing_is_set(make_keymanager, sqlite_url):
     keymanager = make_keymanager(sqlite_url, quotas=Quotas(secrets=1, containers=0))
-    client = keymanager.client()
+    client = keymanager.client(roles="admin,member,reader")
     assert client.simulate_get("/v1/quotas").json["quotas"]["containers"] == 0
     assert client.simulate_post("/v1/secrets", json={}).status_code == 201
     assert description(client.simulate_post("/v1/secrets", json={})) == (403, REACHED.format("Secret"))

@@ -23,6 +23,11 @@ def description(answer):
     return answer.status_code, answer.json["description"]
 
 
+@pytest.fixture
+def client(keymanager):
+    return keymanager.client(roles="admin,reader")
+
+
 def test_without_a_choice_there_are_no_stores(client):
     text = "Not Found. Multiple backends support is not enabled in service configuration."
     for path in ("", "/global-default", "/preferred", "/x"):
@@ -31,7 +36,7 @@ def test_without_a_choice_there_are_no_stores(client):
 
 
 def test_stores_are_shown_and_one_is_preferred(choice):
-    client = choice.client()
+    client = choice.client(roles="admin,reader")
     first, second = client.simulate_get("/v1/secret-stores").json["secret_stores"]
     path = first["secret_store_ref"].removeprefix(BASE)
     assert {"created", "updated"} < set(first)

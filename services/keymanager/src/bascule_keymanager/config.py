@@ -15,11 +15,24 @@ __all__ = ["Settings", "load_settings"]
 
 _DEFAULT = (
     cfg.StrOpt("host_href", help="Base of the references in answers; without it, they follow the request."),
-    cfg.BoolOpt("allow_anonymous_access", default=False, help="Serve requests without identity headers."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default="keystone",
+        choices=["keystone", "noauth"],
+        help="keystone: tokens, by [keystone_authtoken]. noauth: headers are believed; for development only.",
+    ),
+    cfg.BoolOpt("allow_anonymous_access", default=False, help="Serve requests that name nobody."),
+    cfg.StrOpt("audit_map_file", help="keystonemiddleware's map of CADF events; without it there is no audit."),
+    cfg.BoolOpt("access_log", default=True, help="One line in the log for every request."),
     cfg.IntOpt("max_allowed_request_size_in_bytes", default=25_000, min=1, help="Longest body of a JSON request."),
     cfg.IntOpt("max_allowed_secret_in_bytes", default=20_000, min=1, help="Longest payload."),
     cfg.IntOpt("max_limit_paging", default=100, min=1, help="Largest page of a list."),
     cfg.IntOpt("default_limit_paging", default=10, min=1, help="Page of a list that names no limit."),
+)
+_HEALTHCHECK = (cfg.StrOpt("disable_by_file_path", help="While this file is there, /healthcheck answers 503."),)
+_METRICS = (
+    cfg.StrOpt("path", help="Where the API's own port shows Prometheus' figures, without authentication."),
+    cfg.StrOpt("listen", help="HOST:PORT of a port for Prometheus alone."),
 )
 _DATABASE = (
     cfg.StrOpt(
@@ -84,7 +97,13 @@ class Settings:
     database_url: str = field(repr=False)
     keks: tuple[str, ...] = field(repr=False)
     host_href: str | None = None
+    auth_strategy: str = "keystone"
     allow_anonymous_access: bool = False
+    audit_map_file: str | None = None
+    access_log: bool = True
+    disable_by_file_path: str | None = None
+    metrics_path: str | None = None
+    metrics_listen: str | None = None
     max_request_bytes: int = 25_000
     max_secret_bytes: int = 20_000
     max_limit: int = 100
@@ -98,6 +117,8 @@ class Settings:
     sweep_age_s: float = 1.0
     quotas: Quotas = field(default_factory=Quotas)
     secret_stores: tuple[ConfiguredStore, ...] = ()
+    # The file itself, for the libraries that read sections of their own: authtoken, policies, CORS, audit.
+    options: cfg.ConfigOpts = field(default_factory=lambda: _parsed([]), repr=False, compare=False)
 
 
 def load_settings(config_file: str | None = None) -> Settings:
@@ -107,6 +128,14 @@ def load_settings(config_file: str | None = None) -> Settings:
         raise ConfigRefused(None, "no file is named")
     if not Path(path).is_file():
         raise ConfigRefused(path, "there is no such file")
+    try:
+        conf = _parsed([path])
+        return _settings(conf, path)
+    except cfg.Error as unreadable:
+        raise ConfigRefused(path, _without_values(unreadable)) from None
+
+
+def _parsed(files: list[str]) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     conf.register_opts(_DEFAULT)
     conf.register_opts(_DATABASE, group="database")
@@ -116,11 +145,10 @@ def load_settings(config_file: str | None = None) -> Settings:
     conf.register_opts(_QUEUE, group="queue")
     conf.register_opts(_WORKER, group="worker")
     conf.register_opts(_QUOTAS, group="quotas")
-    try:
-        conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
-        return _settings(conf, path)
-    except cfg.Error as unreadable:
-        raise ConfigRefused(path, _without_values(unreadable)) from None
+    conf.register_opts(_HEALTHCHECK, group="healthcheck")
+    conf.register_opts(_METRICS, group="metrics")
+    conf(args=[], project="keymanager", default_config_files=files, default_config_dirs=[])
+    return conf
 
 
 def _without_values(problem: cfg.Error) -> str:
@@ -142,7 +170,13 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         database_url=conf.database.connection,
         keks=tuple(key.strip().strip("'\"") for key in conf.simple_crypto_plugin.kek),
         host_href=(conf.host_href or "").rstrip("/") or None,
+        auth_strategy=conf.auth_strategy,
         allow_anonymous_access=conf.allow_anonymous_access,
+        audit_map_file=conf.audit_map_file or None,
+        access_log=conf.access_log,
+        disable_by_file_path=conf.healthcheck.disable_by_file_path or None,
+        metrics_path=conf.metrics.path or None,
+        metrics_listen=conf.metrics.listen or None,
         max_request_bytes=conf.max_allowed_request_size_in_bytes,
         max_secret_bytes=conf.max_allowed_secret_in_bytes,
         max_limit=conf.max_limit_paging,
@@ -163,4 +197,5 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         sweep_age_s=conf.worker.sweep_age_s,
         secret_stores=load_secret_stores(path),
         quotas=Quotas(**{name: conf.quotas[f"quota_{name}"] for name in RESOURCES}),
+        options=conf,
     )

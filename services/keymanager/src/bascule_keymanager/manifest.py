@@ -6,7 +6,7 @@ from bascule.documents.codec import to_plain
 from bascule.documents.manifest import Manifest
 from bascule.objects import schemas_of
 from bascule.rpc import manifest as rpc_manifest
-from bascule_keymanager.api.context import API_VERSION
+from bascule_keymanager.api.microversions import LATEST, OLDEST, shown
 from bascule_keymanager.identity import DRAIN_S, RELEASE, SERVICE, UPGRADES_FROM
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.objects import OBJECTS
@@ -27,7 +27,7 @@ def build_manifest() -> Manifest:
         schema=dict.fromkeys(_PHASES, ids),
         objects=schemas_of(OBJECTS, RELEASE),
         rpc=rpc_manifest(WorkerApi, RELEASE),
-        api=("1.0", API_VERSION),
+        api=(shown(OLDEST), shown(LATEST)),
         drain_s=DRAIN_S,
     )
 

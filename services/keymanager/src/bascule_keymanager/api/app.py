@@ -14,8 +14,11 @@ from bascule_keymanager.api.consumers import (
 from bascule_keymanager.api.containers import ContainerResource, ContainerSecretsResource, ContainersResource
 from bascule_keymanager.api.context import Context
 from bascule_keymanager.api.errors import install_error_handlers
+from bascule_keymanager.api.health import HealthResource, MetricsResource, ReadinessResource
+from bascule_keymanager.api.metrics import CONTENT_TYPE
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
 from bascule_keymanager.api.owners import Doorkeeper
+from bascule_keymanager.api.pipeline import Frame, enclose
 from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
 from bascule_keymanager.api.secret_stores import (
     GlobalDefaultResource,
@@ -27,7 +30,8 @@ from bascule_keymanager.api.secret_stores import (
 from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
 from bascule_keymanager.api.transport_keys import TransportKeyResource, TransportKeysResource
 from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
-from bascule_keymanager.api.versions import HealthResource, VersionResource, VersionsResource
+from bascule_keymanager.api.versions import VersionResource, VersionsResource
+from bascule_keymanager.api.wsgi import WsgiApp
 from bascule_keymanager.config import Settings
 from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
@@ -45,14 +49,21 @@ def make_app(
     orders: OrderStore,
     holdings: Holdings,
     accept_order: AcceptOrder,
-) -> falcon.App[Any, Any]:  # Any: requests and responses are falcon's own
-    """Return the application for these stores."""
-    app = falcon.App(middleware=[Context(allow_anonymous=settings.allow_anonymous_access)])
+    frame: Frame | None = None,
+) -> WsgiApp:
+    """Return the application for these stores, in all its layers. Raises ConfigRefused, PolicyRefused."""
+    frame = frame or Frame.of(settings)
+    app: Any = falcon.App(  # Any: falcon calls the types of WSGI by names of its own
+        middleware=[Context(frame.policies, frame.maximum)]
+    )
     app.req_options.strip_url_path_trailing_slash = True
     install_error_handlers(app)
-    app.add_route("/", VersionsResource(settings))
-    app.add_route("/v1", VersionResource(settings))
-    app.add_route("/healthcheck", HealthResource())
+    app.add_route("/", VersionsResource(settings, frame.maximum))
+    app.add_route("/v1", VersionResource(settings, frame.maximum))
+    app.add_route("/healthcheck", HealthResource(frame.condition))
+    app.add_route("/readiness", ReadinessResource(frame.condition))
+    if frame.metrics is not None and settings.metrics_path:
+        app.add_route(settings.metrics_path, MetricsResource(frame.metrics.render, CONTENT_TYPE))
     app.add_route("/v1/secrets", SecretsResource(settings, secrets, projects))
     app.add_route("/v1/secrets/{secret_id}", SecretResource(settings, secrets, projects))
     app.add_route("/v1/secrets/{secret_id}/payload", PayloadResource(secrets))
@@ -72,7 +83,7 @@ def make_app(
     app.add_route("/v1/project-quotas/{project_id}", ProjectQuotasResource(settings, holdings.quotas, projects))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
-    return app
+    return enclose(app, settings, frame)
 
 
 def _add_stores(

@@ -115,8 +115,8 @@ class SecretConsumerResource:
     @operation("SecretConsumer retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response, secret_id: str, consumer_id: str) -> None:
         """Show it."""
-        self._doors.secret(req, secret_id, "consumer:get")
         check_id("consumer", consumer_id)
+        self._doors.secret(req, secret_id, "consumer:get")
         self._register.show(resp, secret_id, consumer_id)
 
 
@@ -170,8 +170,8 @@ class ContainerConsumerResource:
     @operation("ContainerConsumer retrieval")
     def on_get(self, req: falcon.Request, resp: falcon.Response, container_id: str, consumer_id: str) -> None:
         """Show it."""
-        self._doors.container(req, container_id, "consumer:get")
         check_id("consumer", consumer_id)
+        self._doors.container(req, container_id, "consumer:get")
         self._register.show(resp, container_id, consumer_id)
 
 

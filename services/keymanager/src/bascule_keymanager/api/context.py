@@ -1,38 +1,40 @@
-"""What every request brings and every answer carries: who asks, which version of the API, and who answered."""
+"""What every request of the API brings: who asks, in which version of the API, and under which policies."""
 
+import html
 import json
-import uuid
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import falcon
 
-from bascule_keymanager.identity import RELEASE, instance_name
+from bascule_keymanager.api.environment import CALLER, REQUEST_ID, ROUTE, is_guarded, new_request_id
+from bascule_keymanager.api.microversions import AskedFor, MalformedVersion, Maximum, UnservedVersion, asked_version
+from bascule_keymanager.policy.credentials import NOBODY, Credentials
+from bascule_keymanager.policy.policies import Policies
 
-__all__ = ["ANONYMOUS_PROJECT", "API_VERSION", "Caller", "Context", "caller_of", "request_id_of", "version_of"]
+__all__ = ["Caller", "Context", "caller_of", "policies_of", "request_id_of", "version_of"]
 
-API_VERSION = "1.0"
-ANONYMOUS_PROJECT = "default"
+_SERVICE = "key-manager"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, in the identity service's names; `system_scope` is "all" for a token of the whole system."""
+    """Who asks, in the identity service's names; `credentials` are what policies know of them."""
 
     project: str
     user: str | None
-    roles: tuple[str, ...] = ()
-    domain: str | None = None
-    user_domain: str | None = None
-    project_domain: str | None = None
-    system_scope: str | None = None
-    is_admin_project: bool = True
+    credentials: Credentials = field(default=NOBODY, repr=False)
 
 
 def caller_of(req: falcon.Request) -> Caller:
     """Return who asks; Context has put it there."""
     caller: Caller = req.context.caller
     return caller
+
+
+def policies_of(req: falcon.Request) -> Policies:
+    """Return the policies in force."""
+    policies: Policies = req.context.policies
+    return policies
 
 
 def version_of(req: falcon.Request) -> tuple[int, int]:
@@ -48,60 +50,41 @@ def request_id_of(req: falcon.Request) -> str:
 
 
 class Context:
-    """Reads the identity headers and the API version before a request, and signs the answer after it.
+    """Lets a request of the API pass only with somebody who asks and a version that is served, and signs the answer.
 
-    The identity headers are taken as they come, as keystonemiddleware would set them: until the key manager checks
-    tokens itself, whatever stands before it must set them and let none through from outside.
+    Who asks was found out before: see bascule_keymanager.api.pipeline.
     """
 
-    def __init__(self, *, allow_anonymous: bool) -> None:
-        self._allow_anonymous = allow_anonymous
-        self._release, self._instance = str(RELEASE), instance_name()
+    def __init__(self, policies: Policies, maximum: Maximum) -> None:
+        self._policies, self._maximum = policies, maximum
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Let the request pass only with an identity and a version that we speak."""
-        req.context.request_id = f"req-{uuid.uuid4()}"
-        req.context.version = (1, 0)
-        if req.path == "/healthcheck":
+        """Refuse with 401, 400 or 406, or choose the version of the API."""
+        environ, context = req.env, req.context
+        context.request_id = environ.get(REQUEST_ID) or new_request_id()
+        context.policies = self._policies
+        context.version = None
+        if is_guarded(req.path):
+            caller = environ.get(CALLER)
+            if caller is None:
+                _refuse_unknown(resp)
+                return
+            context.caller = caller
+        elif req.path != "/":
             return
-        _check_version(req, resp)
-        if req.path == "/" or resp.complete:
-            return
-        project, user = req.get_header("X-Project-Id"), req.get_header("X-User-Id")
-        if project:
-            req.context.caller = Caller(project, user)
-        elif self._allow_anonymous:
-            req.context.caller = Caller(ANONYMOUS_PROJECT, user)
-        else:
-            _refuse_unknown(resp)
+        asked = environ.get("HTTP_OPENSTACK_API_VERSION")
+        try:
+            context.version = asked_version(asked, _SERVICE, self._maximum) if asked else (1, 0)
+        except (UnservedVersion, MalformedVersion) as refusal:
+            _refuse_version(req, resp, refusal)
 
-    def process_response(
-        self,
-        req: falcon.Request,
-        resp: falcon.Response,
-        _resource: Any,
-        _succeeded: bool,  # Any: any responder
-    ) -> None:
-        """Sign the answer."""
-        resp.set_header("X-Bascule-Release", self._release)
-        resp.set_header("X-Bascule-Instance", self._instance)
-        resp.set_header("X-Openstack-Request-Id", req.context.request_id)
-        if req.path != "/healthcheck" and resp.status_code != 401:
-            resp.set_header("OpenStack-API-Version", f"key-manager {API_VERSION}")
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: object, _succeeded: bool) -> None:
+        """Say in which version the answer is."""
+        version = req.context.version
+        if version is not None:
+            resp.set_header("OpenStack-API-Version", f"{_SERVICE} {version[0]}.{version[1]}")
             resp.append_header("Vary", "openstack-api-version")
-
-
-def _check_version(req: falcon.Request, resp: falcon.Response) -> None:
-    asked = req.get_header("OpenStack-API-Version")
-    if not asked:
-        return
-    for entry in asked.split(","):
-        service, _, version = entry.strip().partition(" ")
-        if service.lower() == "key-manager" and version.strip() not in (API_VERSION, "latest"):
-            resp.status = 406
-            resp.content_type = "text/html; charset=UTF-8"
-            resp.text = "<html><body><h1>406 Not Acceptable</h1>This version of the API is not served.</body></html>"
-            resp.complete = True
+        req.env[ROUTE] = req.uri_template
 
 
 def _refuse_unknown(resp: falcon.Response) -> None:
@@ -111,3 +94,23 @@ def _refuse_unknown(resp: falcon.Response) -> None:
     resp.content_type = "application/json"
     resp.text = json.dumps({"error": {"code": 401, "title": "Unauthorized", "message": message}})
     resp.complete = True
+
+
+def _refuse_version(req: falcon.Request, resp: falcon.Response, refusal: AskedFor) -> None:
+    """Answer as WebOb does for Barbican: in HTML unless the client takes only JSON, or neither."""
+    resp.status = refusal.status
+    resp.complete = True
+    title = "Not Acceptable" if refusal.status == 406 else "Bad Request"
+    chosen = req.client_prefers(["text/html", "application/json"])
+    if chosen == "text/html":
+        resp.content_type = "text/html; charset=UTF-8"
+        resp.text = (
+            f"<html><head><title>{refusal.status} {title}</title></head>"
+            f"<body><h1>{refusal.status} {title}</h1>{html.escape(str(refusal))}</body></html>"
+        )
+    elif chosen:
+        resp.content_type = "application/json"
+        resp.text = json.dumps({"message": str(refusal), "code": f"{refusal.status} {title}", "title": title})
+    else:
+        resp.content_type = "text/plain; charset=UTF-8"
+        resp.text = f"{refusal.status} {title}\n\n{refusal}\n"

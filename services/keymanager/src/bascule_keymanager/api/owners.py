@@ -23,11 +23,11 @@ def check_id(kind: str, value: str) -> None:
         raise ApiRefusal(404, f"Not Found. Provided {kind} id is invalid.")
 
 
-def target_of(req: falcon.Request, owner: Owner) -> Target:
-    """Return what policies are asked about, for an owner that was read for this caller."""
+def target_of(req: falcon.Request, owner: Owner, kind: str | None = None) -> Target:
+    """Return what policies are asked about, for an owner that was read for this caller; `kind` as in Target."""
     user = caller_of(req).user
     listed = (user,) if owner.is_listed and user is not None else ()
-    return Target(owner.project, owner.creator_id, owner.project_access, listed)
+    return Target(owner.project, owner.creator_id, owner.project_access, listed, kind)
 
 
 class Doorkeeper:
@@ -42,7 +42,7 @@ class Doorkeeper:
         owner = self._owners.of_secret(secret_id, caller_of(req).user)
         if owner is None:
             raise Gone("secrets")
-        authorize(req, rule, target_of(req, owner))
+        authorize(req, rule, target_of(req, owner, "secret"))
         return owner
 
     def container(self, req: falcon.Request, container_id: str, rule: str) -> Owner:
@@ -51,5 +51,5 @@ class Doorkeeper:
         owner = self._owners.of_container(container_id, caller_of(req).user)
         if owner is None:
             raise Gone("containers")
-        authorize(req, rule, target_of(req, owner))
+        authorize(req, rule, target_of(req, owner, "container"))
         return owner

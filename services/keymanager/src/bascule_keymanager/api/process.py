@@ -1,20 +1,29 @@
 """The API process: what it opens when it starts, what it does for an order, and how it says goodbye."""
 
 import datetime as dt
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from bascule.errors import LifecycleError
 from bascule.lifecycle import Member
 from bascule.release import Release
 from bascule.rpc import Client
 from bascule_keymanager.api.app import make_app
 from bascule_keymanager.api.context import Caller
 from bascule_keymanager.api.errors import BodyRefused
+from bascule_keymanager.api.health import Condition
+from bascule_keymanager.api.metrics import Metrics, MetricsServer
+from bascule_keymanager.api.microversions import OLDEST, latest_at
+from bascule_keymanager.api.pipeline import Frame
 from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
 from bascule_keymanager.objects import Order
+from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
+from bascule_keymanager.storage.database import Database
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
@@ -31,32 +40,45 @@ class ApiProcess:
     def __init__(self, settings: Settings) -> None:
         self._parts = Parts(settings)
         self._member: Member | None = None
+        self._condition: Condition | None = None
+        self._metrics_server: MetricsServer | None = None
 
     def start(self) -> None:
         """Open the database and register; raises what Parts.join raises."""
         self._member = self._parts.join("api")
         self._parts.holdings.secret_stores.sync(self._parts.settings.secret_stores)
+        self._condition = Condition(self._parts.database, self._parts.settings.disable_by_file_path)
         if not self._parts.settings.queue_enabled:
             log.warning("orders need a worker", hint="[queue] enable = False has no effect; run keymanager-worker")
 
     def make_app(self) -> Any:  # Any: a WSGI application
         """Return the application; `start` comes first."""
-        parts = self._parts
+        parts, settings = self._parts, self._parts.settings
+        metrics = Metrics() if settings.metrics_path or settings.metrics_listen else None
+        if metrics is not None:
+            metrics.watch(_pool_figures(parts.database))
+            if settings.metrics_listen:
+                self._metrics_server = metrics.serve(settings.metrics_listen)
+        frame = Frame(Policies(settings.options), self._ready(), _Advertised(self._joined()).maximum, metrics)
         return make_app(
-            parts.settings,
+            settings,
             secrets=parts.secrets,
             projects=parts.projects,
             orders=parts.orders,
             holdings=parts.holdings,
             accept_order=OrderDesk(parts, self._joined()).accept,
+            frame=frame,
         )
 
     def drain(self) -> None:
-        """Tell the others that this process takes no new work."""
+        """Tell balancers and the others that this process takes no new work."""
+        self._ready().drain()
         self._joined().draining()
 
     def stop(self) -> None:
         """Say goodbye and close the database; safe to call again, and after a start that failed."""
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
         if self._member is not None:
             self._member.leave()
         self._parts.database.dispose()
@@ -65,6 +87,37 @@ class ApiProcess:
         if self._member is None:
             raise AssertionError("start comes first")
         return self._member
+
+    def _ready(self) -> Condition:
+        if self._condition is None:
+            raise AssertionError("start comes first")
+        return self._condition
+
+
+class _Advertised:
+    """The newest version of the API that this fleet shows: the one that its oldest process serves."""
+
+    def __init__(self, member: Member) -> None:
+        self._member = member
+        self._last = OLDEST
+
+    def maximum(self) -> tuple[int, int]:
+        """Return it; while the fleet cannot be asked, the one from before."""
+        try:
+            self._last = latest_at(self._member.advertised())
+        except (LifecycleError, SQLAlchemyError) as trouble:
+            log.warning("newest version not known", error=type(trouble).__name__)
+        return self._last
+
+
+def _pool_figures(database: Database) -> dict[str, tuple[str, Callable[[], float]]]:
+    def in_use(name: str) -> Callable[[], float]:
+        return lambda: database.connections_in_use()[name]
+
+    return {
+        f"database_connections_{name}": (f"Connections at work, for {name}.", in_use(name))
+        for name in database.connections_in_use()
+    }
 
 
 class OrderDesk:

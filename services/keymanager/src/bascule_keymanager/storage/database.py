@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.pool import QueuePool
 
 from bascule_keymanager.errors import ConfigRefused
 
@@ -82,6 +83,21 @@ class Database:
         for engine in (self.reader, self.writer):
             with engine.connect() as connection:
                 connection.execute(sa.select(sa.literal(1)))
+
+    def condition(self) -> str:
+        """Return ok, or why a read fails right now; never a word of the driver's, which may name hosts and users."""
+        try:
+            self.read(lambda connection: connection.execute(sa.select(sa.literal(1))).scalar())
+        except exc.TimeoutError:
+            return "no connection is free"
+        except exc.SQLAlchemyError as trouble:
+            return f"not reachable ({type(getattr(trouble, 'orig', None) or trouble).__name__})"
+        return "ok"
+
+    def connections_in_use(self) -> dict[str, int]:
+        """Return how many connections of each pool are at work, by what the pool is for."""
+        pools = {"reading": self.reader.pool, "writing": self.writer.pool}
+        return {name: pool.checkedout() for name, pool in pools.items() if isinstance(pool, QueuePool)}
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones (call this after a fork)."""
