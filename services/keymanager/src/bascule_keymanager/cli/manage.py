@@ -1,4 +1,4 @@
-"""keymanager-manage: look at the fleet and its work, and hold or release the pin."""
+"""keymanager-manage: look at the fleet and its work, hold or release the pin, and look after keys and rows."""
 
 import json
 
@@ -7,6 +7,8 @@ import click
 from bascule.documents.codec import to_plain
 from bascule.documents.status import ServiceStatus
 from bascule.release import Release
+from bascule_keymanager.cli.manage_crypto import hsm, payloads, simple_crypto
+from bascule_keymanager.cli.manage_db import db
 from bascule_keymanager.cli.refusal import refusals
 from bascule_keymanager.config import load_settings
 from bascule_keymanager.identity import SERVICE
@@ -22,8 +24,12 @@ _MANY = 1_000
 @click.option("--config-file", help="Default: the file that KEYMANAGER_CONFIG names.")
 @click.pass_context
 def group(context: click.Context, config_file: str | None) -> None:
-    """Look at the key manager's fleet and its work, and hold or release its pin."""
+    """Look at the key manager's fleet and its work, hold or release its pin, and look after keys and rows."""
     context.obj = config_file
+
+
+for _more in (db, hsm, payloads, simple_crypto):
+    group.add_command(_more)
 
 
 def main() -> None:

@@ -81,6 +81,19 @@ class Projects:
         self._remember(Project(project.id, project.external_id, {**project.keys, plugin.plugin_name: key}))
         return key
 
+    def renew_key(self, project: Project, plugin: CryptoPlugin) -> ProjectKey:
+        """Make a new key for a project; the ones that this plugin made before only open from now on."""
+
+        def renew(connection: Connection) -> ProjectKey:
+            connection.execute(_locked, {"external": project.external_id})
+            mine = (kek_data.c.project_id == project.id, kek_data.c.plugin_name == plugin.plugin_name)
+            connection.execute(kek_data.update().where(*mine).values(active=False, updated_at=utc_now()))
+            return insert_key(connection, project.id, project.external_id, plugin)
+
+        key = self._database.write(renew)
+        self.forget(project.external_id)
+        return key
+
     def of_row(self, project_id: str) -> Project:
         """Return the project of a row that refers to it."""
         external = sa.select(projects.c.external_id).where(projects.c.id == project_id)
