@@ -260,7 +260,7 @@ def request_of(recorded: Mapping[str, Any], masks: Masks) -> Request:
 def compare(barbican: Mapping[str, Any], ours: Mapping[str, Any], unordered: str | None = None) -> list[Difference]:
     """Return what differs between two masked answers; `unordered` names a list whose order says nothing."""
     if unordered:
-        barbican, ours = _sorted_within(barbican, unordered), _sorted_within(ours, unordered)
+        barbican, ours = sorted_within(barbican, unordered), sorted_within(ours, unordered)
     return list(_differences("", barbican, ours))
 
 
@@ -321,7 +321,7 @@ def _shown(value: Any) -> str:
     return repr(text) if isinstance(text, _Absent) else text
 
 
-def _sorted_within(answer: Mapping[str, Any], where: str) -> dict[str, Any]:
+def sorted_within(answer: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the answer with the list at this place of its JSON sorted, if there is one."""
 
     def sorted_at(value: Any, steps: list[str]) -> Any:

@@ -7,7 +7,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from support.barbican_corpus import BAD_TOKEN, NO_TOKEN, Answer, Masks, MissingName, Request, request_of, wait_until
+from support.barbican_corpus import (
+    BAD_TOKEN,
+    NO_TOKEN,
+    Answer,
+    Masks,
+    MissingName,
+    Request,
+    request_of,
+    sorted_within,
+    wait_until,
+)
 
 from barbican_recording.asks import Ask, Scenario
 from barbican_recording.people import OTHER_PROJECT, PROJECT, Person
@@ -71,6 +81,8 @@ def _pair(ask: Ask, url: str, people: Mapping[str, Person], masks: Masks) -> dic
     names = ask.names or _spare_name(answer, masks)
     masks.learn(names, answer)
     masked = masks.hide_answer(answer, generated=ask.generated)
+    if ask.unordered:
+        masked = sorted_within(masked, ask.unordered)  # so that two recordings are the same
     pair: dict[str, Any] = {"name": ask.name, "as": ask.actor, "request": recorded, "answer": masked}
     for key in ("after", "generated", "unordered"):
         if getattr(ask, key):
