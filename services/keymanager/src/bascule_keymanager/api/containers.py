@@ -114,7 +114,9 @@ class ContainerSecretsResource:
         container = _find(req, self._store, container_id, "container_secret:post")
         if container.type != "generic":
             raise ApiRefusal(400, "Only 'generic' containers can be modified.")
-        link, _ = self._read(req)
+        link, reference = self._read(req)
+        if not reference.startswith(base_url(req, self._settings)):
+            raise ApiRefusal(400, "Provided field value is not supported")
         try:
             linked = self._store.link(self._project(req), container_id, link)
         except SecretMissing:
@@ -125,9 +127,9 @@ class ContainerSecretsResource:
                 "exist in a container as long as the name is unique."
             )
             raise ApiRefusal(409, text)
-        reference = resource_url(req, self._settings, "containers", container_id)
-        resp.location = reference
-        send(resp, {"container_ref": reference}, 201)
+        changed = resource_url(req, self._settings, "containers", container_id)
+        resp.location = changed
+        send(resp, {"container_ref": changed}, 201)
 
     @operation("Container Secret deletion")
     def on_delete(self, req: falcon.Request, resp: falcon.Response, container_id: str) -> None:

@@ -97,11 +97,11 @@ def _refuse_unknown(resp: falcon.Response) -> None:
 
 
 def _refuse_version(req: falcon.Request, resp: falcon.Response, refusal: AskedFor) -> None:
-    """Answer as WebOb does for Barbican: in HTML unless the client takes only JSON, or neither."""
+    """Answer as WebOb does for Barbican: in HTML unless the client takes only JSON, or neither, or does not say."""
     resp.status = refusal.status
     resp.complete = True
     title = "Not Acceptable" if refusal.status == 406 else "Bad Request"
-    chosen = req.client_prefers(["text/html", "application/json"])
+    chosen = req.client_prefers(["text/html", "application/json"]) if req.get_header("Accept") else None
     if chosen == "text/html":
         resp.content_type = "text/html; charset=UTF-8"
         resp.text = (
