@@ -11,6 +11,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 from oslo_policy import opts as policy_opts
 
 from bascule_keymanager import config as options
+from bascule_keymanager import config_messaging as messaging
 from bascule_keymanager.config import Settings, load_settings
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.database import Database
@@ -32,12 +33,13 @@ def load(tmp_path):
 
 def groups():
     return {
-        "DEFAULT": options._DEFAULT,
+        "DEFAULT": (*options._DEFAULT, *messaging._DEFAULT),
         "database": options._DATABASE,
         "simple_crypto_plugin": options._SIMPLE_CRYPTO,
         "crypto": options._CRYPTO,
         "p11_crypto_plugin": options._P11_CRYPTO,
-        "queue": options._QUEUE,
+        "queue": (*options._QUEUE, *messaging._QUEUE),
+        "keystone_notifications": messaging._NOTIFICATIONS,
         "worker": options._WORKER,
         "quotas": options._QUOTAS,
         "healthcheck": options._HEALTHCHECK,
@@ -140,3 +142,14 @@ def test_a_database_that_we_do_not_know_is_refused_without_repeating_its_url(url
     with pytest.raises(ConfigRefused) as refusal:
         Database(url)
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "option", ["[queue]\nshare_with_barbican = True\n", "[keystone_notifications]\nenable = True\n"]
+)
+def test_what_needs_a_broker_is_refused_without_one(load, option):
+    with pytest.raises(ConfigRefused, match="transport_url is not set"):
+        load(MINIMAL + option)
+    told = load("[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/\n" + MINIMAL + option)
+    assert told.messaging.url == "rabbit://u:hunter2@h/"
+    assert "hunter2" not in repr(told)

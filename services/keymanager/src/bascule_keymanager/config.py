@@ -6,6 +6,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from bascule_keymanager.config_messaging import Messaging, load_messaging
 from bascule_keymanager.config_stores import ConfiguredStore, load_secret_stores
 from bascule_keymanager.crypto.hsm import P11Settings
 from bascule_keymanager.errors import ConfigRefused
@@ -113,6 +114,7 @@ class Settings:
     crypto_plugins: tuple[str, ...] = ("simple_crypto",)
     p11: P11Settings = field(default_factory=P11Settings)
     queue_enabled: bool = True
+    messaging: Messaging = field(default_factory=Messaging)
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
     quotas: Quotas = field(default_factory=Quotas)
@@ -193,6 +195,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
             token_labels=tuple(conf.p11_crypto_plugin.token_labels),
         ),
         queue_enabled=conf.queue.enable,
+        messaging=load_messaging(path),
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,
         secret_stores=load_secret_stores(path),

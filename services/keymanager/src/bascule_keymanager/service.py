@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from bascule.schema.state import Phase
 from bascule_keymanager.config import Settings
 from bascule_keymanager.crypto.configured import crypto_plugins, plugin_names
 from bascule_keymanager.crypto.plugin import CryptoPlugin
+from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
 from bascule_keymanager.migrations.changes import CHANGES
@@ -26,6 +28,9 @@ from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.stores.configured import Stores, Writer
 from bascule_keymanager.stores.crypto import CryptoStore
 from bascule_keymanager.stores.preferred import Plugins, PreferredStores
+
+if TYPE_CHECKING:
+    from bascule_keymanager.broker import Broker
 
 __all__ = ["Parts", "SchemaMovedOn", "SchemaNotReady"]
 
@@ -134,6 +139,17 @@ class Parts:
     def transport(self) -> EmbeddedTransport:
         """The way of messages between processes."""
         return EmbeddedTransport(self.database.writer, release=RELEASE)
+
+    @cached_property
+    def broker(self) -> "Broker | None":
+        """The way over RabbitMQ, where there is one."""
+        if self.settings.messaging.url is None:
+            return None
+        try:
+            from bascule_keymanager.broker import Broker  # noqa: PLC0415 - an extra
+        except ImportError:
+            raise ConfigRefused(None, "transport_url needs oslo.messaging; install bascule[rabbitmq]") from None
+        return Broker(self.settings)
 
     @cached_property
     def schema(self) -> SchemaEngine:

@@ -24,12 +24,13 @@ from bascule_keymanager.objects import Order
 from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.waker import Waker
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
 
-# Workers of earlier releases end an order for a pair of keys with an error.
-_PAIRS_SINCE = Release.parse("2027.2")
+# Workers of earlier releases end an order for a pair of keys with an error, and know of no broker.
+_PAIRS_SINCE = _BROKER_SINCE = Release.parse("2027.2")
 
 log = get_log()
 
@@ -42,6 +43,7 @@ class ApiProcess:
         self._member: Member | None = None
         self._condition: Condition | None = None
         self._metrics_server: MetricsServer | None = None
+        self._desk: OrderDesk | None = None
 
     def start(self) -> None:
         """Open the database and register; raises what Parts.join raises."""
@@ -59,6 +61,7 @@ class ApiProcess:
             metrics.watch(_pool_figures(parts.database))
             if settings.metrics_listen:
                 self._metrics_server = metrics.serve(settings.metrics_listen)
+        self._desk = OrderDesk(parts, self._joined())
         frame = Frame(Policies(settings.options), self._ready(), _Advertised(self._joined()).maximum, metrics)
         return make_app(
             settings,
@@ -66,7 +69,7 @@ class ApiProcess:
             projects=parts.projects,
             orders=parts.orders,
             holdings=parts.holdings,
-            accept_order=OrderDesk(parts, self._joined()).accept,
+            accept_order=self._desk.accept,
             frame=frame,
         )
 
@@ -79,6 +82,8 @@ class ApiProcess:
         """Say goodbye and close the database; safe to call again, and after a start that failed."""
         if self._metrics_server is not None:
             self._metrics_server.stop()
+        if self._desk is not None:
+            self._desk.close()
         if self._member is not None:
             self._member.leave()
         self._parts.database.dispose()
@@ -121,21 +126,37 @@ def _pool_figures(database: Database) -> dict[str, tuple[str, Callable[[], float
 
 
 class OrderDesk:
-    """Accepts orders: the row and the wake-up of a worker are one transaction."""
+    """Accepts orders. The row and the wake-up of a worker are one transaction, or the broker is told just after it."""
 
     def __init__(self, parts: Parts, member: Member) -> None:
         self._parts, self._member = parts, member
         self._worker = Client(WorkerApi, parts.transport, pin=lambda: member.pin)
+        self._broker = parts.broker
+        self._waker = Waker() if self._broker is not None else None
+        if self._broker is not None:
+            self._over_broker = Client(WorkerApi, self._broker.transport, pin=lambda: member.pin)
+
+    def close(self) -> None:
+        """Send the wake-ups that wait, and hang up."""
+        if self._waker is not None:
+            self._waker.stop()
+        if self._broker is not None:
+            self._broker.close()
 
     def accept(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
         """Keep the order and return its id. Raises BodyRefused while an older worker may take it that cannot do it."""
         with self._member.speaking() as speech:
             if kind == "asymmetric" and speech.pin < _PAIRS_SINCE:
                 raise BodyRefused("Order", f"{kind!r} is not one of ['key']", "type")
-            return self._keep(caller, kind, meta, request_id)
+            # Workers of earlier releases do not listen to the broker.
+            over_broker = self._broker is not None and speech.pin >= _BROKER_SINCE
+            return self._keep(caller, kind, meta, request_id, over_broker=over_broker)
 
-    def _keep(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
+    def _keep(
+        self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str, *, over_broker: bool
+    ) -> str:  # Any: JSON
         project = self._parts.projects.get_or_create(caller.project)
+        orders: list[Order] = []
 
         def wake(connection: Connection, order_id: str, at: dt.datetime) -> None:
             order = Order(
@@ -147,9 +168,23 @@ class OrderDesk:
                 mode=meta.get("mode"),
                 accepted_at=at.replace(tzinfo=dt.UTC).timestamp(),
             )
-            # What the pin does not allow yet is left out of the message.
-            self._worker.cast("process_order", connection=connection, order=order, request_id=request_id)
+            if over_broker:
+                orders[:] = [order]
+            else:
+                # What the pin does not allow yet is left out of the message.
+                self._worker.cast("process_order", connection=connection, order=order, request_id=request_id)
 
         order_id = self._parts.orders.add(project.id, caller.user, kind, meta, wake)
+        for order in orders:
+            self._wake_over_broker(order, request_id)
         log.info("order accepted", order=order_id, request=request_id)
         return order_id
+
+    def _wake_over_broker(self, order: Order, request_id: str) -> None:
+        broker, waker = self._broker, self._waker
+        if broker is None or waker is None:
+            raise AssertionError("there is a broker wherever one is to be told")
+        if self._parts.settings.messaging.barbican is not None:
+            waker.send(lambda: broker.cast_as_barbican(order.id, order.project_id, request_id))
+        else:
+            waker.send(lambda: self._over_broker.cast("process_order", order=order, request_id=request_id))
