@@ -4,6 +4,8 @@ import hashlib
 
 import pytest
 
+from bascule_keymanager.storage.secrets import SecretInUse
+
 BASE = "http://falconframework.org"
 OF_SECRET = {"service": "image", "resource_type": "image", "resource_id": "i1"}
 OF_CONTAINER = {"name": "lb", "URL": "http://lb/1"}
@@ -130,25 +132,54 @@ def test_container_consumers_are_stored_with_barbicans_hash(client, container, k
 
 
 def test_only_who_registered_or_who_owns_may_remove(client, kind, keymanager):
-    """A consumer that a third project registered, seen by a caller whom the policy lets in."""
+    """A user of another project, whom the ACL lets in, and a consumer that the owner registered."""
     path, body = kind
     client.simulate_post(path + "/consumers", json=body)
-    other = keymanager.projects.get_or_create("p9").id
-    owner = keymanager.projects.get_or_create("p8").id
-    with keymanager.database.writer.begin() as connection:
-        for table in ("secret_consumer_metadata", "container_consumer_metadata"):
-            connection.exec_driver_sql(f"UPDATE {table} SET project_id = '{other}'")
-    assert client.simulate_delete(path + "/consumers", json=body).status_code == 200  # the owner
-    client.simulate_post(path + "/consumers", json=body)
-    entity = "secrets" if "service" in body else "containers"
-    with keymanager.database.writer.begin() as connection:
-        connection.exec_driver_sql(f"UPDATE {entity} SET project_id = '{owner}'")
-    doors = keymanager.parts.holdings
-    store = doors.secret_consumers if entity == "secrets" else doors.container_consumers
-    consumer = store.find(path.rpartition("/")[2], body)
-    assert consumer.project == "p9"
-    answer = client.simulate_delete(path + "/consumers", json=body)
-    assert answer.status_code == 403  # by the policy, or by the rule of consumers where the policy lets p1 in
+    client.simulate_put(path + "/acl", json={"read": {"users": ["u2"]}})
+    other = keymanager.client(project="p2", user="u2")
+    refused = other.simulate_delete(path + "/consumers", json=body)
+    assert description(refused) == (403, "Not Allowed. Sorry, only the creator of a consumer can delete it.")
+    theirs = {**body, "resource_id": "i2"} if "service" in body else {**body, "name": "other"}
+    for remover in (other, client):
+        assert other.simulate_post(path + "/consumers", json=theirs).status_code == 200
+        assert remover.simulate_delete(path + "/consumers", json=theirs).json["consumers"] == [body]
+
+
+def test_from_1_1_on_a_secret_shows_its_consumers(client, post_secret, keymanager):
+    path, version = post_secret(), {"OpenStack-API-Version": "key-manager 1.1"}
+    used, unused = client.simulate_get(path).json, BASE + post_secret()
+    client.simulate_post(path + "/consumers", json=OF_SECRET)
+    assert "consumers" not in client.simulate_get(path).json
+    seen = keymanager.count_statements()
+    shown = client.simulate_get(path, headers=version)
+    assert len(seen) == 1
+    assert shown.headers["openstack-api-version"] == "key-manager 1.1"
+    assert shown.json["consumers"] == [OF_SECRET]
+    listed = client.simulate_get("/v1/secrets", headers=version).json["secrets"]
+    assert {item["secret_ref"]: item["consumers"] for item in listed} == {used["secret_ref"]: [OF_SECRET], unused: []}
+
+
+def test_from_1_2_on_a_used_secret_is_deleted_by_force_only(client, post_secret):
+    path, version = post_secret(), {"OpenStack-API-Version": "key-manager 1.2"}
+    client.simulate_post(path + "/consumers", json=OF_SECRET)
+    in_use = (400, "Secret deletion issue seen - Secret cannot be deleted as it has consumers..")
+    for query in ("", "?force=false", "?force=0"):
+        assert description(client.simulate_delete(path + query, headers=version)) == in_use
+    junk = client.simulate_delete(path + "?force=perhaps", headers=version)
+    assert description(junk) == (400, "URI provided invalid query string parameters.")
+    assert client.simulate_delete(path + "?force=Yes", headers=version).status_code == 204
+    assert client.simulate_delete(post_secret(), headers=version).status_code == 204
+    older = post_secret()
+    client.simulate_post(older + "/consumers", json=OF_SECRET)
+    assert client.simulate_delete(older).status_code == 204
+
+
+def test_a_consumer_that_comes_between_the_look_and_the_deletion_holds_the_secret(client, post_secret, keymanager):
+    path = post_secret()
+    client.simulate_post(path + "/consumers", json=OF_SECRET)
+    with pytest.raises(SecretInUse):
+        keymanager.secrets.delete(path.rpartition("/")[2], unless_used=True)
+    assert client.simulate_get(path + "/payload").text == "abc"
 
 
 def test_a_deleted_secret_takes_its_consumers_along(client, post_secret, keymanager):

@@ -134,3 +134,11 @@ def test_a_project_without_a_quota_pays_no_statement_for_it(client, post_secret,
     seen.clear()
     post_secret()
     assert len(seen) == 8
+
+
+def test_orders_have_a_quota(client):
+    order = {"type": "key", "meta": {"algorithm": "aes", "bit_length": 256}}
+    put(client, orders=1)
+    assert client.simulate_post("/v1/orders", json=order).status_code == 202
+    refused = client.simulate_post("/v1/orders", json=order)
+    assert description(refused) == (403, REACHED.format("Order"))

@@ -292,3 +292,42 @@ def test_a_failure_tells_the_client_nothing_and_logs_no_payload(client, keymanag
     assert "request failed" in printed
     assert "hunter2" not in printed
     assert client.simulate_get("/v1/secrets").json["total"] == 0
+
+
+def test_text_that_is_none_is_not_readable_as_text(client):
+    path = "/v1" + post(client).json["secret_ref"].partition("/v1")[2]
+    client.simulate_put(path, body=b"\xff", headers={"Content-Type": "text/plain"})
+    for accept in ("*/*", "text/plain", "text/plain;charset=utf-8"):
+        assert client.simulate_get(path + "/payload", headers={"Accept": accept}).status_code == 406
+    assert client.simulate_get(path + "/payload").content == b"\xff"
+
+
+def test_transport_keys_serve_nobody(keymanager, client):
+    def refusal(**body):
+        answer = post(client, **body)
+        return answer.status_code, answer.json["description"]
+
+    payload = {"payload": "x", "payload_content_type": "text/plain"}
+    missing = (400, "Secret creation issue seen - Provided transport key was not found..")
+    assert refusal(**payload, transport_key_id="x") == missing
+    admin = keymanager.client(roles="admin")
+    known = admin.simulate_post("/v1/transport_keys", json={"plugin_name": "p", "transport_key": "k"})
+    key_id = known.json["transport_key_ref"].rpartition("/")[2]
+    unused = (400, "Secret creation issue seen - Secret store supported plugin not found..")
+    assert refusal(**payload, transport_key_id=key_id) == unused
+    needed = (400, "Secret creation issue seen - No plugin was found that could support your request.")
+    assert refusal(transport_key_needed="true") == needed
+    assert post(client, transport_key_needed="false").status_code == 201
+
+
+def test_of_several_faults_barbicans_choice_is_named(client):
+    answer = post(client, bit_length=0, algorithm=1, payload={"key": "hunter2"}, name="\0")
+    assert "the value is not of type 'string'" in answer.json["description"]
+    assert post(client, bit_length=0, algorithm=1).json["description"].endswith("Invalid property: 'bit_length'")
+    assert "'\\x00' contains a NUL character" in post(client, name="\0").json["description"]
+
+
+def test_bodies_that_break_parsers_are_malformed(client):
+    for body in (b"[" * 20_000, b'{"name": "\\ud800"}', b'{"bit_length": 1' + b"0" * 5_000 + b"}"):
+        answer = client.simulate_post("/v1/secrets", body=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json["description"]) == (400, "Malformed JSON")

@@ -70,6 +70,7 @@ def test_metadata_that_breaks_its_schema_is_refused(client, path, body, text):
         ({"key": "k"}, "'value' is a required property. Invalid property: 'value'"),
         ({"key": "k", "value": 1}, "1 is not of type 'string'. Invalid property: 'value'"),
         ({"key": 1}, "'value' is a required property. Invalid property: 'value'"),
+        ({"value": 1}, "1 is not of type 'string'. Invalid property: 'value'"),
         (
             {"key": 1, "x": 1, "y": 2},
             "Additional properties are not allowed ('x', 'y' were unexpected). Invalid property: 'None'",

@@ -1,6 +1,6 @@
 """Content types of payloads: which are accepted, how they are named when stored, and how they are asked for."""
 
-__all__ = ["SPELLINGS", "SUPPORTED", "encodings_of", "is_read_as_text", "is_readable_as", "normalise"]
+__all__ = ["SPELLINGS", "SUPPORTED", "encodings_of", "normalise"]
 
 _NAMES = {
     "text/plain": "text/plain",
@@ -38,13 +38,3 @@ def normalise(content_type: str) -> str:
 def encodings_of(content_type: str) -> tuple[str, ...] | None:
     """Return the encodings of which a JSON payload of this supported type names one; None where it names none."""
     return _ENCODINGS[content_type]
-
-
-def is_readable_as(content_type: str) -> bool:
-    """Whether a payload, of whatever stored type, may be asked for as this type."""
-    return content_type == "*/*" or normalise(content_type) in SUPPORTED
-
-
-def is_read_as_text(accept: str) -> bool:
-    """Whether a payload asked for in this spelling must be text."""
-    return accept in SPELLINGS and normalise(accept) == "text/plain"

@@ -128,7 +128,7 @@ class Parts:
     @cached_property
     def orders(self) -> OrderStore:
         """Orders."""
-        return OrderStore(self.database)
+        return OrderStore(self.database, self.holdings.quotas)
 
     @cached_property
     def registry(self) -> Registry:

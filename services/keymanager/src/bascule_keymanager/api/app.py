@@ -18,6 +18,7 @@ from bascule_keymanager.api.health import HealthResource, MetricsResource, Readi
 from bascule_keymanager.api.metrics import CONTENT_TYPE
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
 from bascule_keymanager.api.owners import Doorkeeper
+from bascule_keymanager.api.payloads import PayloadReader, PayloadResource
 from bascule_keymanager.api.pipeline import Frame, enclose
 from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
 from bascule_keymanager.api.secret_stores import (
@@ -27,8 +28,9 @@ from bascule_keymanager.api.secret_stores import (
     SecretStoreResource,
     SecretStoresResource,
 )
-from bascule_keymanager.api.secrets import PayloadResource, SecretResource, SecretsResource
+from bascule_keymanager.api.secrets import SecretResource, SecretsResource
 from bascule_keymanager.api.transport_keys import TransportKeyResource, TransportKeysResource
+from bascule_keymanager.api.unstorable import RefuseNul
 from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
 from bascule_keymanager.api.versions import VersionResource, VersionsResource
 from bascule_keymanager.api.wsgi import WsgiApp
@@ -54,7 +56,7 @@ def make_app(
     """Return the application for these stores, in all its layers. Raises ConfigRefused, PolicyRefused."""
     frame = frame or Frame.of(settings)
     app: Any = falcon.App(  # Any: falcon calls the types of WSGI by names of its own
-        middleware=[Context(frame.policies, frame.maximum)]
+        middleware=[Context(frame.policies, frame.maximum), RefuseNul()]
     )
     app.req_options.strip_url_path_trailing_slash = True
     install_error_handlers(app)
@@ -64,9 +66,10 @@ def make_app(
     app.add_route("/readiness", ReadinessResource(frame.condition))
     if frame.metrics is not None and settings.metrics_path:
         app.add_route(settings.metrics_path, MetricsResource(frame.metrics.render, CONTENT_TYPE))
-    app.add_route("/v1/secrets", SecretsResource(settings, secrets, projects))
-    app.add_route("/v1/secrets/{secret_id}", SecretResource(settings, secrets, projects))
-    app.add_route("/v1/secrets/{secret_id}/payload", PayloadResource(secrets))
+    reader = PayloadReader(secrets)
+    app.add_route("/v1/secrets", SecretsResource(settings, secrets, projects, holdings.transport_keys))
+    app.add_route("/v1/secrets/{secret_id}", SecretResource(settings, secrets, projects, reader))
+    app.add_route("/v1/secrets/{secret_id}/payload", PayloadResource(reader))
     doors = Doorkeeper(holdings.owners)
     metadata = (settings, doors, holdings.user_metadata)
     app.add_route("/v1/secrets/{secret_id}/metadata", MetadataResource(*metadata))

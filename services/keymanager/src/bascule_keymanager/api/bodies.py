@@ -9,16 +9,34 @@ __all__ = [
     "CONTAINER",
     "CONTAINER_CONSUMER",
     "CONTAINER_SECRET",
+    "ORDER",
     "PROJECT_QUOTAS",
+    "SECRET",
     "SECRET_CONSUMER",
     "SECRET_METADATA",
     "SECRET_METADATUM",
     "TRANSPORT_KEY",
 ]
 
+_SECRET: dict[str, Any] = {
+    "name": {"type": ["string", "null"], "maxLength": 255},
+    "algorithm": {"type": "string", "maxLength": 255},
+    "mode": {"type": "string", "maxLength": 255},
+    "bit_length": {"type": "integer", "minimum": 1, "maximum": 32_767},
+    "expiration": {"type": "string", "maxLength": 255},
+    "payload": {"type": "string", "writeOnly": True},
+    "secret_type": {
+        "type": "string",
+        "enum": ["symmetric", "passphrase", "private", "public", "certificate", "opaque"],
+    },
+    "payload_content_type": {"type": ["string", "null"], "maxLength": 255},
+    "payload_content_encoding": {"type": "string", "enum": ["base64"]},
+    "transport_key_needed": {"type": "string", "enum": ["true", "false"]},
+    "transport_key_id": {"type": "string"},
+}  # Any: JSON, in all of this file
 _LARGEST = 2**31 - 1  # of the INTEGER columns
 
-_NAME: dict[str, Any] = {"type": ["string", "null"], "maxLength": 255}  # Any: JSON, in all of this file
+_NAME = _SECRET["name"]
 _SECRET_REF: dict[str, Any] = {"type": "string", "minLength": 1}
 
 
@@ -27,6 +45,16 @@ def _text(longest: int | None = None, *, least: int | None = None) -> dict[str, 
     return {"type": "string", **{name: bound for name, bound in bounds.items() if bound is not None}}
 
 
+SECRET = Schema("Secret", {"type": "object", "properties": _SECRET})
+ORDER = Schema(
+    "Order",
+    {
+        "type": "object",
+        "properties": {"meta": {"type": "object"}, "type": {"type": "string", "enum": ["key", "asymmetric"]}},
+        "required": ["meta", "type"],
+        "oldRequired": True,
+    },
+)
 SECRET_METADATA = Schema(
     "SecretMetadata",
     {"type": "object", "properties": {"metadata": {"type": "object"}}, "required": ["metadata"], "oldRequired": True},

@@ -10,6 +10,7 @@ import falcon
 
 from bascule.errors import BasculeError
 from bascule_keymanager.log import get_log
+from bascule_keymanager.storage.database import Unstorable
 from bascule_keymanager.storage.quotas import QuotaReached
 from bascule_keymanager.storage.rows import Gone
 
@@ -75,6 +76,10 @@ def operation(name: str) -> Callable[[F], F]:
             except NotAllowed as refused:
                 text = f"{name} attempt not allowed - please review your user/project privileges"
                 raise ApiRefusal(403, text) from refused
+            except Unstorable as unstorable:
+                raise ApiRefusal(400, f"{name} issue seen - The database cannot store a value of the request.") from (
+                    unstorable
+                )
             except Gone as gone:
                 raise ApiRefusal(404, _GONE[gone.table]) from gone
             except (ApiRefusal, falcon.HTTPError):
@@ -100,9 +105,10 @@ def _refusal(_req: falcon.Request, resp: falcon.Response, refusal: ApiRefusal, _
     _answer(resp, refusal.status, refusal.description)
 
 
-def _http_error(_req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+def _http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
     # Falcon's own refusals: no such path, no such method. Barbican has no words for them.
-    _answer(resp, error.status_code, "")
+    unknown_method = req.method not in falcon.constants.COMBINED_METHODS
+    _answer(resp, 405 if unknown_method else error.status_code, "")
     for header, value in (error.headers or {}).items() if isinstance(error.headers, dict) else ():
         resp.set_header(header, value)
 

@@ -57,13 +57,14 @@ def page_document(
     *,
     keep_query: bool = False,
     path: str | None = None,
+    link_empty: bool = False,
 ) -> dict[str, Any]:
-    """Return a list's JSON with the links to its neighbours; an empty page has none.
+    """Return a list's JSON with the links to its neighbours; an empty page has none, unless `link_empty` says so.
 
     `path` is where the list is found below /v1, when that is not what it is called in the document.
     """
     document: dict[str, Any] = {resource: list(items), "total": total}
-    if not items:
+    if not items and not link_empty:
         return document
     others = list(_other_parameters(req)) if keep_query else []
 

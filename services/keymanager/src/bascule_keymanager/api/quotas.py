@@ -47,7 +47,7 @@ class ProjectsQuotasResource:
         found, total = self._store.page(limit=page.limit, offset=page.offset)
         items = [{"project_id": project, "project_quotas": quotas} for project, quotas in found]
         # The links say project_quotas, as Barbican's do; there the list is found as well, which Barbican's is not.
-        send(resp, page_document(req, self._settings, "project_quotas", page, items, total))
+        send(resp, page_document(req, self._settings, "project_quotas", page, items, total, link_empty=True))
 
 
 class ProjectQuotasResource:

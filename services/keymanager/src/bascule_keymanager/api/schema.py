@@ -40,8 +40,8 @@ class _Fault:
 class Schema:
     """The rules for one kind of body: a part of JSON Schema, with Barbican's choice among several faults.
 
-    A string that says `writeOnly` is a secret, and is never repeated in a message. `oldRequired` marks the two schemas
-    whose missing properties count as faults of those properties, as they did in the third draft of JSON Schema.
+    What says `writeOnly` is a secret, and is never repeated in a message. `oldRequired` marks the schemas whose missing
+    properties count as faults one level down, as they did in the third draft of JSON Schema.
     """
 
     def __init__(self, name: str, rules: Rules) -> None:
@@ -61,7 +61,7 @@ def _sortable(step: str | int) -> tuple[bool, int, str]:
 
 
 def _faults(value: Any, rules: Rules, path: Path) -> Iterator[tuple[Path, str]]:  # Any: JSON from outside
-    shown = "the value" if rules.get("writeOnly") else repr(value)
+    shown = "the value" if rules.get("writeOnly") and value is not None else repr(value)
     for keyword, rule in rules.items():
         check = _KEYWORDS.get(keyword)
         if check is not None:

@@ -5,7 +5,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from bascule_keymanager.api.body import Rule, check_fields
+from bascule_keymanager.api.bodies import ORDER, SECRET
 from bascule_keymanager.api.errors import ApiRefusal, BodyRefused
 from bascule_keymanager.clock import parse_time, utc_now
 from bascule_keymanager.content import SPELLINGS, SUPPORTED, encodings_of, normalise
@@ -13,32 +13,15 @@ from bascule_keymanager.storage.secrets import NewSecret
 
 __all__ = ["check_order", "expiration_of", "parse_secret"]
 
-_RULES = {
-    "name": Rule(("string", "null"), longest=255),
-    "algorithm": Rule(("string",), longest=255),
-    "mode": Rule(("string",), longest=255),
-    "bit_length": Rule(("integer",), least=1, most=32_767),
-    "expiration": Rule(("string",), longest=255),
-    "payload": Rule(("string",), secret=True),
-    "secret_type": Rule(("string",), choices=("symmetric", "passphrase", "private", "public", "certificate", "opaque")),
-    "payload_content_type": Rule(("string", "null"), longest=255),
-    "payload_content_encoding": Rule(("string",), choices=("base64",)),
-    "transport_key_needed": Rule(("string",), choices=("true", "false")),
-    "transport_key_id": Rule(("string",)),
-}
-_ORDER_RULES = {"type": Rule(("string",), choices=("key", "asymmetric")), "meta": Rule(("object",))}
-
 Body = Mapping[str, Any]  # Any: JSON from outside
 
 
 def parse_secret(body: Body, creator_id: str | None, max_payload_bytes: int) -> NewSecret:
     """Return the secret that this body describes. Raises ApiRefusal."""
     schema = "Secret"
-    check_fields(body, _RULES, schema)
+    SECRET.check(body)
     expiration = expiration_of(body, schema)
     payload, content_type = _payload(body, schema, max_payload_bytes)
-    if body.get("transport_key_id"):
-        raise ApiRefusal(400, "Transport key wrapped secrets are not supported by this key manager.")
     return NewSecret(
         creator_id=creator_id,
         secret_type=body.get("secret_type", "opaque"),
@@ -54,13 +37,10 @@ def parse_secret(body: Body, creator_id: str | None, max_payload_bytes: int) -> 
 
 def check_order(body: Body, max_payload_bytes: int) -> tuple[str, dict[str, Any]]:
     """Return an order's type and its meta as it is stored. Raises ApiRefusal."""
-    check_fields(body, _ORDER_RULES, "Order")
-    for required in ("type", "meta"):
-        if required not in body:
-            raise BodyRefused("Order", f"'{required}' is a required property", required)
+    ORDER.check(body)
     kind, meta = body["type"], dict(body["meta"])
     inner = "Secret' within 'Order"
-    check_fields(meta, _RULES, inner)
+    SECRET.check(meta, name=inner)
     expiration = expiration_of(meta, inner)
     _check_order_payload(kind, meta, inner, max_payload_bytes)
     _check_key("key" if kind == "key" else "asymmetric key", meta)

@@ -79,7 +79,8 @@ class ConsumerStore:
         """Return one page of the living consumers and how many there are: by name, or by age where they have none."""
         first = self._table.c.name if "name" in self._fields else self._table.c.created_at
         living = self._living(entity_id)
-        ordered = self._shown.where(*living).order_by(first, self._table.c.id).limit(limit).offset(offset)
+        by = (first, self._table.c.created_at, self._table.c.id)
+        ordered = self._shown.where(*living).order_by(*by).limit(limit).offset(offset)
         counted = sa.select(sa.func.count()).select_from(self._table).where(*living)
 
         def query(connection: Connection) -> tuple[list[Consumer], int]:

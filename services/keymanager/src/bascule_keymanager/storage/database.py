@@ -11,7 +11,7 @@ from sqlalchemy.pool import QueuePool
 
 from bascule_keymanager.errors import ConfigRefused
 
-__all__ = ["Database", "Read", "Write"]
+__all__ = ["Database", "Read", "Unstorable", "Write"]
 
 T = TypeVar("T")
 Read = Callable[[Connection], T]
@@ -24,6 +24,13 @@ _TRIES = 8
 _SQLITE_RETRY = {5, 6, 17}  # busy, locked, schema changed; the low byte of the extended code
 _MYSQL_RETRY = {1020, 1205, 1213, 1412, 1615}
 _POSTGRESQL_RETRY = {"0A000", "40001", "40P01", "55P03"}  # 0A000: a cached plan met a changed table
+
+
+class Unstorable(Exception):
+    """The database cannot keep or compare a value: too long, or of another character set. Never leaves the API."""
+
+    def __init__(self) -> None:
+        super().__init__("the database does not take a value")
 
 
 class Database:
@@ -56,6 +63,8 @@ class Database:
             try:
                 with self.reader.connect() as connection:
                     return query(connection)
+            except exc.DataError:
+                raise Unstorable from None  # the original has the values in its text
             except exc.DBAPIError as failure:
                 if attempt == _TRIES - 1 or not (failure.connection_invalidated or _lost(failure)):
                     raise
@@ -72,6 +81,8 @@ class Database:
             try:
                 with self.writer.begin() as connection:
                     return work(connection)
+            except exc.DataError:
+                raise Unstorable from None
             except exc.DBAPIError as failure:
                 if attempt == _TRIES - 1 or not _lost(failure):
                     raise

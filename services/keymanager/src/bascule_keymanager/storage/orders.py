@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.tables import orders, projects
 
 __all__ = ["OrderRow", "OrderStore"]
@@ -71,8 +72,8 @@ _pending = (
 class OrderStore:
     """Keeps orders, finds those that wait, and finishes each exactly once."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, quotas: QuotaStore) -> None:
+        self._database, self._quotas = database, quotas
 
     def add(
         self,
@@ -82,7 +83,10 @@ class OrderStore:
         meta: dict[str, Any],  # Any: as OrderRow.meta
         wake: Callable[[Connection, str, dt.datetime], None],
     ) -> str:
-        """Keep an order and call `wake` in the same transaction, so that both happen or neither; return its id."""
+        """Keep an order and call `wake` in the same transaction, so that both happen or neither; return its id.
+
+        Raises QuotaReached.
+        """
         order_id, now = str(uuid.uuid4()), utc_now()
         row = {
             "id": order_id,
@@ -97,7 +101,9 @@ class OrderStore:
         }
 
         def insert(connection: Connection) -> None:
-            connection.execute(orders.insert().values(row))
+            if not self._quotas.insert_unlimited(connection, "orders", orders, row):
+                self._quotas.check(connection, "orders", project_id, _living_of(project_id))
+                connection.execute(orders.insert().values(row))
             wake(connection, order_id, now)
 
         self._database.write(insert)
@@ -187,6 +193,10 @@ class OrderStore:
         waiting = orders.update().where(orders.c.id == order_id, orders.c.status == "PENDING", _alive)
         if connection.execute(waiting.values(values)).rowcount != 1:
             raise _NotPending
+
+
+def _living_of(project_id: str) -> sa.Select[int]:
+    return sa.select(sa.func.count()).select_from(orders).where(orders.c.project_id == project_id, _alive)
 
 
 def _order(row: Sequence[Any]) -> OrderRow:  # Any: the columns of _listed

@@ -101,7 +101,7 @@ class QuotaStore:
         """
         if self._configured[resource] >= 0:
             return False
-        statement = _guarded(resource, table)
+        statement = _guarded(resource, table, tuple(row))
         return connection.execute(statement, row).rowcount == 1
 
     def check(self, connection: Connection, resource: str, project_id: str, counted: sa.Select[int]) -> None:
@@ -123,9 +123,8 @@ class QuotaStore:
 
 
 @functools.cache
-def _guarded(resource: str, table: sa.Table) -> sa.Insert:
-    """Return an INSERT of the parameters as a row, if its project has no quota of this resource of its own."""
-    names = [column.name for column in table.c if column.name != "deleted_at"]
+def _guarded(resource: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    """Return an INSERT of these columns as parameters, if the project has no quota of this resource of its own."""
     project = sa.bindparam("project_id", type_=sa.String(36))
     limited = sa.exists().where(project_quotas.c.project_id == project, project_quotas.c[resource].is_not(None))
     values = [sa.bindparam(name, type_=table.c[name].type) for name in names]

@@ -2,11 +2,12 @@
 
 import dataclasses
 import datetime as dt
+import operator
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -15,7 +16,7 @@ from bascule_keymanager.clock import utc_now
 from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed
 from bascule_keymanager.errors import DamagedPayload
 from bascule_keymanager.storage.acls import delete_acls
-from bascule_keymanager.storage.consumers import SECRET_FIELDS
+from bascule_keymanager.storage.consumers import SECRET_FIELDS, consumers_of
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.projects import Project
@@ -38,14 +39,26 @@ from bascule_keymanager.stores.crypto import STORE_CRYPTO
 from bascule_keymanager.stores.store import Found, Kept, Store
 
 __all__ = [
+    "Comparison",
     "NewSecret",
     "SealedPayload",
     "Secret",
     "SecretFilter",
+    "SecretInUse",
     "SecretStore",
+    "SortKey",
     "forgotten_unless_inserted",
     "insert_secret",
 ]
+
+Comparison = Literal["gt", "gte", "lt", "lte", "eq"]
+SortKey = Literal[
+    "algorithm", "bit_length", "created", "expiration", "mode", "name", "secret_type", "status", "updated"
+]
+
+
+class SecretInUse(Exception):
+    """The secret has consumers. Never leaves the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +117,37 @@ class SealedPayload:
 
 @dataclass(frozen=True, slots=True)
 class SecretFilter:
-    """Which secrets a list shows; `name`, `algorithm` and `mode` are SQL patterns, as in Barbican."""
+    """Which secrets a list shows, and how it is sorted.
+
+    `name`, `algorithm` and `mode` are SQL patterns, as in Barbican. The three moments are comparisons that all hold;
+    each key of `sort` says whether it goes downwards. With `acl_user` the list is of the secrets, of whatever project,
+    whose ACL names this user.
+    """
 
     name: str | None = None
     algorithm: str | None = None
     mode: str | None = None
     bit_length: int | None = None
     secret_type: str | None = None
+    created: tuple[tuple[Comparison, dt.datetime], ...] = ()
+    updated: tuple[tuple[Comparison, dt.datetime], ...] = ()
+    expiration: tuple[tuple[Comparison, dt.datetime], ...] = ()
+    sort: tuple[tuple[SortKey, bool], ...] = ()
+    acl_user: str | None = None
 
 
+_COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le, "eq": operator.eq}
+_SORT: dict[SortKey, sa.Column[Any]] = {  # Any: columns of several types
+    "algorithm": secrets.c.algorithm,
+    "bit_length": secrets.c.bit_length,
+    "created": secrets.c.created_at,
+    "expiration": secrets.c.expiration,
+    "mode": secrets.c.mode,
+    "name": secrets.c.display_name,
+    "secret_type": secrets.c.secret_type,
+    "status": secrets.c.status,
+    "updated": secrets.c.updated_at,
+}
 _content_type = sa.and_(
     secret_store_metadata.c.secret_id == secrets.c.id,
     secret_store_metadata.c.key == "content_type",
@@ -262,9 +297,13 @@ class SecretStore:
         return self._stores.read(STORE_CRYPTO, Found(place, key, Sealed(sealed.cypher_text, sealed.extended)))
 
     def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
-        """Return one page of a project's living secrets, oldest first, and how many there are in all."""
-        conditions = [projects.c.external_id == external_id, living_secret, *_conditions(wanted)]
-        ordered = _listed.where(*conditions).order_by(secrets.c.created_at, secrets.c.id).limit(limit).offset(offset)
+        """Return one page of a project's living secrets and how many there are in all; unsorted, the oldest first."""
+        mine = projects.c.external_id == external_id if wanted.acl_user is None else _names(wanted.acl_user)
+        conditions = [mine, living_secret, *_conditions(wanted)]
+        by = [_SORT[key].desc() if downwards else _SORT[key].asc() for key, downwards in wanted.sort]
+        ordered = (
+            _listed.where(*conditions).order_by(*by, secrets.c.created_at, secrets.c.id).limit(limit).offset(offset)
+        )
         counted = sa.select(sa.func.count()).select_from(_owned).where(*conditions)
         parameters = {"now": utc_now(), "user": None}
 
@@ -275,16 +314,24 @@ class SecretStore:
 
         return self._database.read(query)
 
-    def delete(self, secret_id: str) -> bool:
+    def consumers_of(self, found: Sequence[Secret]) -> dict[str, list[dict[str, str]]]:
+        """Return the consumers of several secrets, by their ids."""
+        ids = [secret.id for secret in found]
+        return self._database.read(
+            lambda connection: consumers_of(connection, secret_consumer_metadata, SECRET_FIELDS, ids)
+        )
+
+    def delete(self, secret_id: str, *, unless_used: bool = False) -> bool:
         """Delete a secret and what hangs on it; return False when it was gone already.
 
+        With `unless_used` it is not deleted while it has consumers. Raises SecretInUse.
         What a store keeps elsewhere goes first, as in Barbican: when that fails, the secret is still there.
         """
         metadata = self._database.read(lambda connection: _metadata_of(connection, secret_id))
         plugin_name = metadata.get("plugin_name", STORE_CRYPTO)
         if plugin_name != STORE_CRYPTO:
             self._stores.forget(plugin_name, metadata)
-        return self._database.write(lambda connection: _delete(connection, secret_id))
+        return self._database.write(lambda connection: _delete(connection, secret_id, unless_used=unless_used))
 
     def _insert(
         self, connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None
@@ -386,18 +433,26 @@ def _insert_payload(connection: Connection, secret_id: str, kept: Kept, content_
     )
 
 
-def _delete(connection: Connection, secret_id: str) -> bool:
+def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> bool:
     now = utc_now()
     gone = {"deleted": True, "deleted_at": now, "updated_at": now}
     alive = secrets.update().where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
     if connection.execute(alive.values(gone)).rowcount == 0:
         return False
+    # The row is ours by now: whoever registers a consumer waits for us, or was first and is seen here.
+    if unless_used and consumers_of(connection, secret_consumer_metadata, SECRET_FIELDS, [secret_id])[secret_id]:
+        raise SecretInUse
     soft = (secret_store_metadata, secret_user_metadata, encrypted_data, container_secret, secret_consumer_metadata)
     for table in soft:
         of_secret = table.update().where(table.c.secret_id == secret_id, table.c.deleted == sa.false())
         connection.execute(of_secret.values(gone))
     delete_acls(connection, secret_acls, secret_acl_users, secret_acls.c.secret_id == secret_id)
     return True
+
+
+def _names(user: str) -> sa.ColumnElement[bool]:
+    listed = sa.select(secret_acls.c.secret_id).join(secret_acl_users, secret_acl_users.c.acl_id == secret_acls.c.id)
+    return secrets.c.id.in_(listed.where(secret_acl_users.c.user_id == user))
 
 
 def _conditions(wanted: SecretFilter) -> list[sa.ColumnElement[bool]]:
@@ -413,6 +468,12 @@ def _conditions(wanted: SecretFilter) -> list[sa.ColumnElement[bool]]:
         conditions.append(secrets.c.bit_length == wanted.bit_length)
     if wanted.secret_type is not None:
         conditions.append(secrets.c.secret_type == wanted.secret_type)
+    for column, moments in (
+        (secrets.c.created_at, wanted.created),
+        (secrets.c.updated_at, wanted.updated),
+        (secrets.c.expiration, wanted.expiration),
+    ):
+        conditions.extend(_COMPARE[comparison](column, moment) for comparison, moment in moments)
     return conditions
 
 
