@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from bascule.schema import Change, Rename
+from bascule.schema import AddIndex, Change, Rename
 
 __all__ = ["CHANGES"]
 
@@ -24,5 +24,21 @@ CHANGES: tuple[Change, ...] = (
         old="sub_status_message",
         new="status_detail",
         type=sa.String(255),
+    ),
+    # From 2027.2 on a page of a large project's secrets is read from an index in the order of their making, and counted
+    # in another one without looking at a row. Barbican's tables have neither.
+    AddIndex(
+        id="secrets-listed",
+        release="2027.2",
+        table="secrets",
+        name="ix_secrets_listed",
+        columns=["project_id", "deleted", "created_at"],
+    ),
+    AddIndex(
+        id="secrets-counted",
+        release="2027.2",
+        table="secrets",
+        name="ix_secrets_counted",
+        columns=["project_id", "deleted", "expiration"],
     ),
 )
