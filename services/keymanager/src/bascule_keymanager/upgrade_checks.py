@@ -10,6 +10,7 @@ from bascule.checks import Check, Code, failure, success, warning
 from bascule.schema.state import Phase
 from bascule_keymanager.crypto.plugin import ProjectKey
 from bascule_keymanager.identity import RELEASE
+from bascule_keymanager.identity_checks import identity_checks
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.tables import kek_data
@@ -24,6 +25,7 @@ _AT_REST = (*Phase.UNTOUCHED, Phase.CONTRACTED, Phase.PURGED)
 def upgrade_checks(parts: Parts) -> list[Check]:
     """Return the checks, in the order in which a person would ask them."""
     return [
+        *identity_checks(parts.settings),
         Check("database can be reached", _guarded(lambda: _reachable(parts))),
         Check("master keys open every project key", _guarded(lambda: _project_keys(parts))),
         Check("schema changes of earlier releases are finished", _guarded(lambda: _earlier_changes(parts))),

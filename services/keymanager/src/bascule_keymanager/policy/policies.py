@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
-from oslo_policy import policy
+from oslo_policy import opts, policy
 
 from bascule.errors import LifecycleError
 from bascule_keymanager.log import get_log
@@ -16,7 +16,7 @@ from bascule_keymanager.policy.compiler import Decide, EndlessRule, compile_rule
 from bascule_keymanager.policy.credentials import Credentials
 from bascule_keymanager.policy.defaults import list_rules
 
-__all__ = ["GENERATION", "Policies", "PolicyRefused", "open_enforcer"]
+__all__ = ["GENERATION", "Policies", "PolicyRefused", "declare_options", "open_enforcer"]
 
 log = get_log()
 
@@ -45,6 +45,12 @@ class _Table:
 
     rules: Mapping[str, tuple[Decide, frozenset[str] | None]]
     generation: bool
+
+
+def declare_options(options: cfg.ConfigOpts) -> None:
+    """Let these options know oslo.policy's; safe to call twice."""
+    for section, known in opts.list_opts():
+        options.register_opts(known, group=section)
 
 
 def open_enforcer(options: cfg.ConfigOpts) -> policy.Enforcer:
