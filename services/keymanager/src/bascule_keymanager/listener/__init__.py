@@ -1,0 +1,1 @@
+"""What the listener does with notifications of the identity service."""
