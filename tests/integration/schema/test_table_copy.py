@@ -9,7 +9,7 @@ from support.copy_writers import TABLE, Writers, rows_of
 from support.people import QUICK, make_engine, phases, write
 
 from bascule.errors import SchemaError
-from bascule.schema import Pace, Rename, WidenKey, backfill
+from bascule.schema import Pace, Rename, WidenKey, backfill, trigger_names
 from bascule.schema.refusals import BadChange, RowsInTheWay, Stopped
 from bascule.schema.table_copy import copy, swap
 
@@ -145,6 +145,20 @@ def test_whoever_fills_in_place_takes_a_half_made_copy_away(members):
     assert phases(in_place.migrate(told.append)) == {"m-name": "synced"}
     assert told[0].done <= 200  # from the first row
     assert not renames(members, engine)
+    assert left_over(members) == []
+    assert all_filled(members)
+
+
+@pytest.mark.parametrize("copies_from", [None, 0, 1_000_000])
+def test_a_half_made_copy_goes_when_expand_had_to_put_triggers_back_meanwhile(members, copies_from):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    write(members, f"DROP TRIGGER {trigger_names(NAME)[0]}")
+    engine.expand()
+    later = schema(members, options=replace(COPIES, copies_from=copies_from))
+    assert phases(later.migrate()) == {"m-name": "synced"}
     assert left_over(members) == []
     assert all_filled(members)
 

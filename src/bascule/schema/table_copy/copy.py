@@ -70,11 +70,9 @@ def copy_table(lease: Lease, rows: RowWork, walk: Walk, *, from_rows: int | None
 def _is_left_done(lease: Lease, rows: RowWork) -> bool:
     """Take away the copy of an engine that was allowed one, unless it has taken the table's place: return that."""
     session, names = lease.session, CopyNames(lease.change)
-    if _token(session.read("read the cursor", lease.row).cursor) is None:
-        return False
     if session.read("look for the copy", lambda c: _is_done(c, lease, names, rows)):
         return True
-    abandon(lease, rows.table)
+    abandon(lease, rows.table)  # also when an expand that put triggers back has forgotten the cursor
     return False
 
 
