@@ -1,4 +1,4 @@
-"""Our key manager in the place of the recorded Barbican: its API and its worker in this process, on SQLite."""
+"""Our key manager in the place of the recorded Barbican: its API and its worker in this process."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,9 +20,12 @@ _HOST = "keys.example"
 _IDENTITY = ("x-project-id", "x-user-id", "x-roles", "x-identity-status")
 
 
-def replay_area(area: Area, folder: Path) -> list[Outcome]:
-    """Ask a new key manager everything that is in this area, and return what became of each pair."""
-    with Served(folder, area.configuration) as served:
+def replay_area(area: Area, folder: Path, database_url: str | None = None) -> list[Outcome]:
+    """Ask a new key manager everything that is in this area, and return what became of each pair.
+
+    Its database is the empty one at this URL, or SQLite in the folder.
+    """
+    with Served(folder, area.configuration, database_url or f"sqlite:///{folder}/keymanager.db") as served:
         masks = Masks(f"http://{_HOST}", _people(area))
         masks.values["identity"] = "http://identity.example/v3"
         actors = {name: _filled(actor, masks) for name, actor in area.actors.items()}
@@ -40,9 +43,9 @@ class Served:
     Who asks is told by the headers that keystonemiddleware sets, in the mode that believes them.
     """
 
-    def __init__(self, folder: Path, configuration: Mapping[str, Mapping[str, str]]) -> None:
+    def __init__(self, folder: Path, configuration: Mapping[str, Mapping[str, str]], database_url: str) -> None:
         path = folder / "keymanager.conf"
-        path.write_text(_config(folder, configuration))
+        path.write_text(_config(database_url, configuration))
         self._settings = load_settings(str(path))
         self._api, self._worker = ApiProcess(self._settings), WorkerProcess(self._settings)
 
@@ -88,10 +91,10 @@ class Served:
             pass
 
 
-def _config(folder: Path, configuration: Mapping[str, Mapping[str, str]]) -> str:
+def _config(database_url: str, configuration: Mapping[str, Mapping[str, str]]) -> str:
     own = {
         "DEFAULT": {"auth_strategy": "noauth"},
-        "database": {"connection": f"sqlite:///{folder}/keymanager.db", "sqlite_synchronous": "False"},
+        "database": {"connection": database_url, "sqlite_synchronous": "False"},
         "simple_crypto_plugin": {"kek": f"'{Fernet.generate_key().decode()}'"},
     }
     lines = []
