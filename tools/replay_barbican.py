@@ -1,6 +1,6 @@
 """Ask our key manager what real Barbican was asked, and print how many answers are alike.
 
-Without arguments: the figures of every area. With areas: also what differs in them. `--take-off` removes the pairs
+Without arguments: the figures of every area, where `meant` differ as their list says. With areas: also what differs in them. `--take-off` removes the pairs
 that match from the list of those that do not yet.
 """
 
@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from support.barbican_corpus import Outcome, load
@@ -37,12 +38,14 @@ def main() -> None:
         print(f"{len(listed & matching)} pairs taken off the list, {len(listed - matching)} are left")
 
 
-def _print_figures(outcomes: list[Outcome], differing: "set[str]", listed: set[str]) -> None:
-    all_, alike = Counter(o.pair.area for o in outcomes), Counter(o.pair.area for o in outcomes)
-    alike.subtract(o.pair.area for o in outcomes if o.pair.id in differing)
-    for area, total in all_.items():
-        print(f"{area:30} {alike[area]:5} of {total:5} alike")
-    print(f"{'together':30} {sum(alike.values()):5} of {len(outcomes):5} alike")
+def _print_figures(outcomes: list[Outcome], differing: Collection[str], listed: set[str]) -> None:
+    total = Counter(outcome.pair.area for outcome in outcomes)
+    alike = Counter(outcome.pair.area for outcome in outcomes if outcome.matches)
+    differ = Counter(outcome.pair.area for outcome in outcomes if outcome.pair.id in differing)
+    print(f"{'':30} alike  meant  differ")
+    for area in (*total, None):
+        counts = [sum(count.values()) if area is None else count[area] for count in (total, alike, differ)]
+        print(f"{area or 'together':30} {counts[1]:5}  {counts[0] - counts[1] - counts[2]:5}  {counts[2]:6}")
     for pair in sorted(set(differing) - listed):
         print(f"differs, and is not on the list: {pair}")
 
