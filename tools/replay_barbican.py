@@ -1,7 +1,7 @@
 """Ask our key manager what real Barbican was asked, and print how many answers are alike.
 
-Without arguments: the figures of every area, where `meant` differ as their list says. With areas: also what differs in them. `--take-off` removes the pairs
-that match from the list of those that do not yet.
+Without arguments: the figures of every area, where `meant` differ as their list says. With areas: also what differs in
+them and is not meant. `--take-off` removes the pairs that match from the list of those that do not yet.
 """
 
 import argparse
