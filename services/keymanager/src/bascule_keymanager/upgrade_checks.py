@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bascule.checks import Check, Code, failure, success, warning
 from bascule.schema.state import Phase
 from bascule_keymanager.crypto.plugin import ProjectKey
+from bascule_keymanager.host_checks import host_checks
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.identity_checks import identity_checks
 from bascule_keymanager.migrations.changes import CHANGES
@@ -30,6 +31,7 @@ def upgrade_checks(parts: Parts) -> list[Check]:
         Check("master keys open every project key", _guarded(lambda: _project_keys(parts))),
         Check("schema changes of earlier releases are finished", _guarded(lambda: _earlier_changes(parts))),
         Check("triggers may be created", _guarded(lambda: parts.database.read(_triggers_allowed))),
+        *(Check(check.name, _guarded(check.ask)) for check in host_checks(parts)),
     ]
 
 
