@@ -219,11 +219,12 @@ def load(folder: Path) -> list[Area]:
 
 
 def replay(
-    area: Area, ask: Callable[[Request, Actor | str], Answer], masks: Masks, settle: Callable[[], None]
+    area: Area, ask: Callable[[Request, str], Answer], masks: Masks, settle: Callable[[], None]
 ) -> Iterator[Outcome]:
     """Ask everything that Barbican was asked, in that order, and yield what is answered differently.
 
-    `settle` is called after each answer, and returns when the work that was accepted is done.
+    `ask` sends a request as the actor of that name. `settle` is called after each answer, and returns when the work
+    that was accepted is done.
     """
     for pair in area.pairs:
         if pair.after is not None:
@@ -234,8 +235,7 @@ def replay(
             reason = f"cannot ask: no earlier answer gave {{{missing}}}"
             yield Outcome(pair, (Difference("request", "answers", reason),))
             continue
-        actor = area.actors.get(pair.actor, pair.actor)
-        answer = ask(request, actor)
+        answer = ask(request, pair.actor)
         missing_names = masks.learn(pair.names, answer)
         ours = masks.hide_answer(answer, generated=pair.generated)
         differences = [Difference(f"id {name}", "given", "missing") for name in missing_names]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import falcon.testing
 from cryptography.fernet import Fernet
-from support.barbican_corpus import BAD_TOKEN, Actor, Answer, Area, Masks, Outcome, Request, replay
+from support.barbican_corpus import NO_TOKEN, Answer, Area, Masks, Outcome, Request, replay
+from support.identity_service import Holder, authtoken_options, identity_service
 
 from bascule_keymanager.api.process import ApiProcess
 from bascule_keymanager.config import load_settings
@@ -16,8 +17,8 @@ from bascule_keymanager.worker.process import WorkerProcess
 CORPUS = Path(__file__).parent.parent / "data" / "barbican-23"
 
 _HOST = "keys.example"
-# What a token check takes away from a request, whoever sent it: only its own word counts.
-_IDENTITY = ("x-project-id", "x-user-id", "x-roles", "x-identity-status")
+# Every actor's name may stand in a request, whether that actor asks anything in its area or not.
+_EVERYBODY = ("admin", "member", "second member", "reader", "other admin", "other member")
 
 
 def replay_area(area: Area, folder: Path, database_url: str | None = None) -> list[Outcome]:
@@ -25,27 +26,25 @@ def replay_area(area: Area, folder: Path, database_url: str | None = None) -> li
 
     Its database is the empty one at this URL, or SQLite in the folder.
     """
-    with Served(folder, area.configuration, database_url or f"sqlite:///{folder}/keymanager.db") as served:
-        masks = Masks(f"http://{_HOST}", _people(area))
-        masks.values["identity"] = "http://identity.example/v3"
-        actors = {name: _filled(actor, masks) for name, actor in area.actors.items()}
-
-        def ask(request: Request, actor: Actor | str) -> Answer:
-            return served.ask(request, actor)
-
-        filled = Area(area.name, area.about, area.configuration, actors, area.pairs)
-        return list(replay(filled, ask, masks, served.settle))
+    masks = Masks(f"http://{_HOST}", _ids(area))
+    holders = {
+        _token(name): Holder(masks.fill(actor.project), masks.fill(actor.user), actor.roles)
+        for name, actor in area.actors.items()
+    }
+    with identity_service(holders) as identity_url:
+        masks.values["identity"] = identity_url
+        options = {**_options(database_url or f"sqlite:///{folder}/keymanager.db"), **area.configuration}
+        options["keystone_authtoken"] = authtoken_options(identity_url)
+        with Served(folder, options) as served:
+            return list(replay(area, served.ask, masks, served.settle))
 
 
 class Served:
-    """One API process and one worker process, made as their programs make them, but for the token check.
+    """One API process and one worker process, made as their programs make them."""
 
-    Who asks is told by the headers that keystonemiddleware sets, in the mode that believes them.
-    """
-
-    def __init__(self, folder: Path, configuration: Mapping[str, Mapping[str, str]], database_url: str) -> None:
+    def __init__(self, folder: Path, options: Mapping[str, Mapping[str, str]]) -> None:
         path = folder / "keymanager.conf"
-        path.write_text(_config(database_url, configuration))
+        path.write_text(_ini(options))
         self._settings = load_settings(str(path))
         self._api, self._worker = ApiProcess(self._settings), WorkerProcess(self._settings)
 
@@ -63,16 +62,16 @@ class Served:
         self._worker.stop()
         self._api.stop()
 
-    def ask(self, request: Request, actor: Actor | str) -> Answer:
-        """Send one request, and return the answer."""
+    def ask(self, request: Request, actor: str) -> Answer:
+        """Send one request with the token of this actor, and return the answer."""
         path, _, query = request.path.partition("?")
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in _IDENTITY}
+        token = {} if actor == NO_TOKEN else {"X-Auth-Token": _token(actor)}
         environ = falcon.testing.create_environ(
             path=path,
             query_string=query,
             host=_HOST,
             method=request.method,
-            headers={**headers, **_identity(actor)},
+            headers={**request.headers, **token},
             body=request.body or b"",
         )
         environ["wsgi.errors"] = io.StringIO()
@@ -91,42 +90,29 @@ class Served:
             pass
 
 
-def _config(database_url: str, configuration: Mapping[str, Mapping[str, str]]) -> str:
-    own = {
-        "DEFAULT": {"auth_strategy": "noauth"},
+def _token(actor: str) -> str:
+    return f"token-of-{actor.replace(' ', '-')}"  # that of the actor with a bad token is nobody's
+
+
+def _options(database_url: str) -> dict[str, dict[str, str]]:
+    return {
         "database": {"connection": database_url, "sqlite_synchronous": "False"},
         "simple_crypto_plugin": {"kek": f"'{Fernet.generate_key().decode()}'"},
     }
+
+
+def _ini(options: Mapping[str, Mapping[str, str]]) -> str:
     lines = []
-    for section in {**own, **configuration}:
-        values = {**own.get(section, {}), **configuration.get(section, {})}
+    for section, values in options.items():
         lines += [f"[{section}]", *(f"{name} = {value}" for name, value in values.items())]
     return "\n".join(lines) + "\n"
 
 
-def _identity(actor: Actor | str) -> dict[str, str]:
-    if isinstance(actor, str):
-        return {"X-Identity-Status": "Invalid"} if actor == BAD_TOKEN else {}
-    return {
-        "X-Identity-Status": "Confirmed",
-        "X-Project-Id": actor.project,
-        "X-User-Id": actor.user,
-        "X-Roles": ",".join(actor.roles),
-    }
-
-
-def _people(area: Area) -> dict[str, str]:
-    names = sorted({name for actor in area.actors.values() for name in (actor.project, actor.user)})
-    # Every actor's name may stand in a request, whether that actor asks anything in this area or not.
-    everybody = [*names, "{project}", "{other project}", *(f"{{user of {name}}}" for name in _EVERYBODY)]
+def _ids(area: Area) -> dict[str, str]:
+    """Return an id of Keystone's form for every person and project that the area may name."""
+    named = [name for actor in area.actors.values() for name in (actor.project, actor.user)]
+    everybody = ["{project}", "{other project}", *(f"{{user of {name}}}" for name in _EVERYBODY), *named]
     return {name.strip("{}"): f"{number:032x}" for number, name in enumerate(dict.fromkeys(everybody), start=0xABC)}
-
-
-_EVERYBODY = ("admin", "member", "second member", "reader", "other admin", "other member")
-
-
-def _filled(actor: Actor, masks: Masks) -> Actor:
-    return Actor(masks.fill(actor.project), masks.fill(actor.user), actor.roles)
 
 
 def replay_areas(areas: Iterable[Area], folder: Path) -> Iterator[Outcome]:
