@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican record-barbican corpus-status fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
+.PHONY: help setup demo test check lint types arrows lock barbican record-barbican corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -42,6 +42,9 @@ record-barbican: setup  ## record real Barbican 23 with real Keystone anew into 
 
 corpus-status: setup  ## how many recorded pairs our key manager answers as Barbican does, per area
 	@PYTHONPATH=tests $(RUN)/python tools/replay_barbican.py $(ARGS)
+
+describe-api: setup  ## write the OpenAPI description of the key manager again
+	@$(RUN)/python tools/describe_keymanager.py
 
 fuzz-kill: setup  ## kill -9 of apply at 60 seeded instants over 8 upgrades under load
 	BASCULE_ROUNDS=8 $(RUN)/python -m pytest tests/upgrade -k seeded_instants -rP $(ARGS)

@@ -76,6 +76,16 @@ def sqlite_url(tmp_path):
 @pytest.fixture
 def make_keymanager():
     """Build key managers on a database URL; their connections are closed at the end."""
+    yield from keymanager_makers()
+
+
+@pytest.fixture(scope="module")
+def make_shared_keymanager():
+    """The same for one that all tests of a module share."""
+    yield from keymanager_makers()
+
+
+def keymanager_makers():
     made = []
 
     def make(url, **options):

@@ -40,7 +40,7 @@ from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
 
-__all__ = ["make_app"]
+__all__ = ["make_api", "make_app"]
 
 
 def make_app(
@@ -55,6 +55,29 @@ def make_app(
 ) -> WsgiApp:
     """Return the application for these stores, in all its layers. Raises ConfigRefused, PolicyRefused."""
     frame = frame or Frame.of(settings)
+    app = make_api(
+        settings,
+        secrets=secrets,
+        projects=projects,
+        orders=orders,
+        holdings=holdings,
+        accept_order=accept_order,
+        frame=frame,
+    )
+    return enclose(app, settings, frame)
+
+
+def make_api(
+    settings: Settings,
+    *,
+    secrets: SecretStore,
+    projects: Projects,
+    orders: OrderStore,
+    holdings: Holdings,
+    accept_order: AcceptOrder,
+    frame: Frame,
+) -> Any:  # Any: as below
+    """Return the application itself, with nothing around it: every path and what answers it."""
     app: Any = falcon.App(  # Any: falcon calls the types of WSGI by names of its own
         middleware=[Context(frame.policies, frame.maximum), RefuseNul()]
     )
@@ -86,7 +109,7 @@ def make_app(
     app.add_route("/v1/project-quotas/{project_id}", ProjectQuotasResource(settings, holdings.quotas, projects))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
-    return enclose(app, settings, frame)
+    return app
 
 
 def _add_stores(

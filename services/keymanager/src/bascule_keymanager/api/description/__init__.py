@@ -1,0 +1,1 @@
+"""The OpenAPI description of the whole API, made from the schemas that requests are checked by."""
