@@ -7,7 +7,7 @@ from pathlib import Path
 import falcon.testing
 from cryptography.fernet import Fernet
 from support.barbican_corpus import NO_TOKEN, Answer, Area, Masks, Outcome, Request, replay
-from support.identity_service import Holder, authtoken_options, identity_service
+from support.keystone_stub import running
 
 from bascule_keymanager.api.process import ApiProcess
 from bascule_keymanager.config import load_settings
@@ -27,14 +27,12 @@ def replay_area(area: Area, folder: Path, database_url: str | None = None) -> li
     Its database is the empty one at this URL, or SQLite in the folder.
     """
     masks = Masks(f"http://{_HOST}", _ids(area))
-    holders = {
-        _token(name): Holder(masks.fill(actor.project), masks.fill(actor.user), actor.roles)
-        for name, actor in area.actors.items()
-    }
-    with identity_service(holders) as identity_url:
-        masks.values["identity"] = identity_url
-        options = {**_options(database_url or f"sqlite:///{folder}/keymanager.db"), **area.configuration}
-        options["keystone_authtoken"] = authtoken_options(identity_url)
+    with running() as keystone:
+        masks.values["identity"] = keystone.url
+        for name, actor in area.actors.items():
+            project, user = masks.fill(actor.project), masks.fill(actor.user)
+            keystone.issue(_token(name), project=project, user=user, roles=actor.roles)
+        options = {**_options(database_url or f"sqlite:///{folder}/keymanager.db", keystone.url), **area.configuration}
         with Served(folder, options) as served:
             return list(replay(area, served.ask, masks, served.settle))
 
@@ -94,10 +92,20 @@ def _token(actor: str) -> str:
     return f"token-of-{actor.replace(' ', '-')}"  # that of the actor with a bad token is nobody's
 
 
-def _options(database_url: str) -> dict[str, dict[str, str]]:
+def _options(database_url: str, identity_url: str) -> dict[str, dict[str, str]]:
     return {
         "database": {"connection": database_url, "sqlite_synchronous": "False"},
         "simple_crypto_plugin": {"kek": f"'{Fernet.generate_key().decode()}'"},
+        "keystone_authtoken": {
+            "auth_type": "password",
+            "auth_url": identity_url,
+            "www_authenticate_uri": identity_url,
+            "username": "keys",
+            "password": "secret",
+            "project_name": "service",
+            "user_domain_id": "default",
+            "project_domain_id": "default",
+        },
     }
 
 
