@@ -225,6 +225,11 @@ def listener():
 )
 @given(request=requests())
 def test_no_request_fails_or_is_answered_otherwise_than_described(world, listener, request):
+    judge(world, listener, request)
+
+
+def judge(world, listener, request):
+    """Ask, and look at the answer and at what was logged."""
     operation, chosen, query, headers, body, weak = request
     path = operation.path
     for name, choice in chosen.items():
