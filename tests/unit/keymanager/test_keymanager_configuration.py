@@ -12,6 +12,7 @@ from oslo_policy import opts as policy_opts
 
 from bascule_keymanager import config as options
 from bascule_keymanager import config_messaging as messaging
+from bascule_keymanager import config_stores
 from bascule_keymanager.config import Settings, load_settings
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.database import Database
@@ -38,6 +39,7 @@ def groups():
         "simple_crypto_plugin": options._SIMPLE_CRYPTO,
         "crypto": options._CRYPTO,
         "p11_crypto_plugin": options._P11_CRYPTO,
+        "secretstore": config_stores._STORES,
         "queue": (*options._QUEUE, *messaging._QUEUE),
         "keystone_notifications": messaging._NOTIFICATIONS,
         "worker": options._WORKER,
