@@ -6,7 +6,7 @@ import falcon
 
 from bascule_keymanager.api.links import resource_url
 from bascule_keymanager.config import Settings
-from bascule_keymanager.storage.secrets import Secret
+from bascule_keymanager.storage.shown_secrets import Secret
 
 __all__ = ["secret_document"]
 

@@ -9,7 +9,7 @@ import falcon
 from bascule_keymanager.api.context import caller_of
 from bascule_keymanager.api.errors import ApiRefusal
 from bascule_keymanager.clock import parse_time
-from bascule_keymanager.storage.secrets import Comparison, SecretFilter, SortKey
+from bascule_keymanager.storage.secret_lists import Comparison, SecretFilter, SortKey
 
 __all__ = ["bad_query", "requested_secrets"]
 

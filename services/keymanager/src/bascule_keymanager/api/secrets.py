@@ -18,7 +18,8 @@ from bascule_keymanager.api.secret_query import bad_query, requested_secrets
 from bascule_keymanager.config import Settings
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.rows import Gone
-from bascule_keymanager.storage.secrets import Secret, SecretInUse, SecretStore
+from bascule_keymanager.storage.secrets import SecretInUse, SecretStore
+from bascule_keymanager.storage.shown_secrets import Secret
 from bascule_keymanager.storage.transport_keys import TransportKeys
 
 __all__ = ["SecretResource", "SecretsResource"]

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -22,11 +22,12 @@ from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.rows import Values
+from bascule_keymanager.storage.secret_lists import SecretFilter, listing
+from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, shown
 from bascule_keymanager.storage.tables import (
     container_secret,
     encrypted_data,
     kek_data,
-    projects,
     secret_acl_users,
     secret_acls,
     secret_consumer_metadata,
@@ -39,21 +40,12 @@ from bascule_keymanager.stores.crypto import STORE_CRYPTO
 from bascule_keymanager.stores.store import Found, Kept, Store
 
 __all__ = [
-    "Comparison",
     "NewSecret",
     "SealedPayload",
-    "Secret",
-    "SecretFilter",
     "SecretInUse",
     "SecretStore",
-    "SortKey",
     "forgotten_unless_inserted",
     "insert_secret",
-]
-
-Comparison = Literal["gt", "gte", "lt", "lte", "eq"]
-SortKey = Literal[
-    "algorithm", "bit_length", "created", "expiration", "mode", "name", "secret_type", "status", "updated"
 ]
 
 
@@ -77,24 +69,6 @@ class NewSecret:
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret as it is shown: never its payload."""
-
-    id: str
-    owner: Owner
-    created_at: dt.datetime
-    updated_at: dt.datetime
-    status: str
-    display_name: str | None
-    secret_type: str | None
-    expiration: dt.datetime | None
-    algorithm: str | None
-    bit_length: int | None
-    mode: str | None
-    content_type: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class SealedPayload:
     """What is stored of a payload; all but the first two are None while a secret has none."""
 
@@ -115,65 +89,11 @@ class SealedPayload:
         return self.kek_id is not None or bool(self.metadata)
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFilter:
-    """Which secrets a list shows, and how it is sorted.
-
-    `name`, `algorithm` and `mode` are SQL patterns, as in Barbican. The three moments are comparisons that all hold;
-    each key of `sort` says whether it goes downwards. With `acl_user` the list is of the secrets, of whatever project,
-    whose ACL names this user.
-    """
-
-    name: str | None = None
-    algorithm: str | None = None
-    mode: str | None = None
-    bit_length: int | None = None
-    secret_type: str | None = None
-    created: tuple[tuple[Comparison, dt.datetime], ...] = ()
-    updated: tuple[tuple[Comparison, dt.datetime], ...] = ()
-    expiration: tuple[tuple[Comparison, dt.datetime], ...] = ()
-    sort: tuple[tuple[SortKey, bool], ...] = ()
-    acl_user: str | None = None
-
-
-_COMPARE = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le, "eq": operator.eq}
-_SORT: dict[SortKey, sa.Column[Any]] = {  # Any: columns of several types
-    "algorithm": secrets.c.algorithm,
-    "bit_length": secrets.c.bit_length,
-    "created": secrets.c.created_at,
-    "expiration": secrets.c.expiration,
-    "mode": secrets.c.mode,
-    "name": secrets.c.display_name,
-    "secret_type": secrets.c.secret_type,
-    "status": secrets.c.status,
-    "updated": secrets.c.updated_at,
-}
-_content_type = sa.and_(
-    secret_store_metadata.c.secret_id == secrets.c.id,
-    secret_store_metadata.c.key == "content_type",
-    secret_store_metadata.c.deleted == sa.false(),
-)
-_shown = (
-    *SECRET_OWNER.columns,
-    secrets.c.id,
-    secrets.c.created_at,
-    secrets.c.updated_at,
-    secrets.c.status,
-    secrets.c.display_name,
-    secrets.c.secret_type,
-    secrets.c.expiration,
-    secrets.c.algorithm,
-    secrets.c.bit_length,
-    secrets.c.mode,
-    secret_store_metadata.c.value,
-)
-_owned = secrets.join(projects, projects.c.id == secrets.c.project_id)
-_listed = sa.select(*_shown).select_from(SECRET_OWNER.join.outerjoin(secret_store_metadata, _content_type))
-_one = _listed.where(secrets.c.id == sa.bindparam("id"), living_secret)
+_one = sa.select(*SHOWN).select_from(SHOWN_FROM).where(secrets.c.id == sa.bindparam("id"), living_secret)
 _one_with_consumers = (
-    sa.select(*_shown, *(secret_consumer_metadata.c[name] for name in SECRET_FIELDS))
+    sa.select(*SHOWN, *(secret_consumer_metadata.c[name] for name in SECRET_FIELDS))
     .select_from(
-        SECRET_OWNER.join.outerjoin(secret_store_metadata, _content_type).outerjoin(
+        SHOWN_FROM.outerjoin(
             secret_consumer_metadata,
             sa.and_(
                 secret_consumer_metadata.c.secret_id == secrets.c.id, secret_consumer_metadata.c.deleted == sa.false()
@@ -194,6 +114,7 @@ _payload = (
         kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
         encrypted_data.c.kek_meta_extended,
+        encrypted_data.c.created_at,
     )
     .select_from(
         SECRET_OWNER.join.outerjoin(
@@ -202,8 +123,6 @@ _payload = (
         ).outerjoin(kek_data, kek_data.c.id == encrypted_data.c.kek_id)
     )
     .where(secrets.c.id == sa.bindparam("id"), living_secret)
-    .order_by(encrypted_data.c.created_at)
-    .limit(1)
 )
 _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c.value).where(
     secret_store_metadata.c.secret_id == sa.bindparam("id"), secret_store_metadata.c.deleted == sa.false()
@@ -253,7 +172,7 @@ class SecretStore:
         """Return a secret that is neither deleted nor expired, of whatever project, as `user` would see it."""
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
         row = self._database.read(lambda connection: connection.execute(_one, parameters).first())
-        return _secret(row) if row is not None else None
+        return shown(row) if row is not None else None
 
     def get_with_consumers(self, secret_id: str, user: str | None) -> tuple[Secret, list[dict[str, str]]] | None:
         """Return what `get` returns, and the consumers of the secret, oldest first."""
@@ -261,9 +180,9 @@ class SecretStore:
         rows = self._database.read(lambda connection: connection.execute(_one_with_consumers, parameters).all())
         if not rows:
             return None
-        width = len(_shown)
+        width = len(SHOWN)
         consumers = [dict(zip(SECRET_FIELDS, row[width:], strict=True)) for row in rows if row[width] is not None]
-        return _secret(rows[0][:width]), consumers
+        return shown(rows[0][:width]), consumers
 
     def sealed_payload(self, secret_id: str, user: str | None) -> SealedPayload | None:
         """Return what is stored of a living secret's payload, with its owner as `user` would see it.
@@ -273,10 +192,11 @@ class SecretStore:
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
 
         def query(connection: Connection) -> SealedPayload | None:
-            row = connection.execute(_payload, parameters).first()
-            if row is None:
+            rows = connection.execute(_payload, parameters).all()
+            if not rows:
                 return None
-            found = _sealed(row)
+            # The first that was stored, as in Barbican. Sorting in the server, of one row, costs more than all else.
+            found = _sealed(rows[0] if len(rows) == 1 else min(rows, key=operator.itemgetter(-1)))
             if found.kek_id is not None:
                 return found
             metadata = _metadata_of(connection, secret_id)
@@ -298,19 +218,15 @@ class SecretStore:
 
     def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
         """Return one page of a project's living secrets and how many there are in all; unsorted, the oldest first."""
-        mine = projects.c.external_id == external_id if wanted.acl_user is None else _names(wanted.acl_user)
-        conditions = [mine, living_secret, *_conditions(wanted)]
-        by = [_SORT[key].desc() if downwards else _SORT[key].asc() for key, downwards in wanted.sort]
-        ordered = (
-            _listed.where(*conditions).order_by(*by, secrets.c.created_at, secrets.c.id).limit(limit).offset(offset)
-        )
-        counted = sa.select(sa.func.count()).select_from(_owned).where(*conditions)
-        parameters = {"now": utc_now(), "user": None}
+        ask = listing(wanted)
+        parameters = {**ask.parameters, "now": utc_now()}
+        if wanted.acl_user is None:
+            parameters["external"] = external_id
+        page = {**parameters, "user": None, "most": limit, "after": offset}
 
         def query(connection: Connection) -> tuple[list[Secret], int]:
-            rows = connection.execute(ordered, parameters).all()
-            total: int = connection.execute(counted, parameters).scalar_one()
-            return [_secret(row) for row in rows], total
+            rows = connection.execute(ask.page, page).all()
+            return [shown(row) for row in rows], connection.execute(ask.count, parameters).scalar_one()
 
         return self._database.read(query)
 
@@ -350,13 +266,8 @@ def _living_of(project_id: str) -> sa.Select[int]:
     return mine.params(now=utc_now())
 
 
-def _secret(row: Sequence[Any]) -> Secret:  # Any: the columns of _shown
-    identity, *rest = row[4:]
-    return Secret(identity, owner_of(row[:4]), *rest)
-
-
 def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload
-    return SealedPayload(owner_of(row[:4]), *row[4:])
+    return SealedPayload(owner_of(row[:4]), *row[4:-1])
 
 
 def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:
@@ -448,33 +359,6 @@ def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> boo
         connection.execute(of_secret.values(gone))
     delete_acls(connection, secret_acls, secret_acl_users, secret_acls.c.secret_id == secret_id)
     return True
-
-
-def _names(user: str) -> sa.ColumnElement[bool]:
-    listed = sa.select(secret_acls.c.secret_id).join(secret_acl_users, secret_acl_users.c.acl_id == secret_acls.c.id)
-    return secrets.c.id.in_(listed.where(secret_acl_users.c.user_id == user))
-
-
-def _conditions(wanted: SecretFilter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    for column, pattern in (
-        (secrets.c.display_name, wanted.name),
-        (secrets.c.algorithm, wanted.algorithm),
-        (secrets.c.mode, wanted.mode),
-    ):
-        if pattern is not None:
-            conditions.append(column.like(pattern))
-    if wanted.bit_length is not None:
-        conditions.append(secrets.c.bit_length == wanted.bit_length)
-    if wanted.secret_type is not None:
-        conditions.append(secrets.c.secret_type == wanted.secret_type)
-    for column, moments in (
-        (secrets.c.created_at, wanted.created),
-        (secrets.c.updated_at, wanted.updated),
-        (secrets.c.expiration, wanted.expiration),
-    ):
-        conditions.extend(_COMPARE[comparison](column, moment) for comparison, moment in moments)
-    return conditions
 
 
 def _fresh(status: str) -> dict[str, Any]:  # Any: column values
