@@ -139,6 +139,15 @@ def test_barbicans_worker_is_woken_as_by_its_own_api(keymanager, over, queue, ra
         transport.cleanup()
 
 
+def test_an_order_that_no_worker_of_barbicans_queue_could_be_told_of_waits_for_one_of_ours(keymanager, over, queue):
+    desk = over.desk(barbican=queue)
+    order = desk.accept(CALLER, "key", dict(KEY), "req-8")  # nobody has made that queue yet
+    desk.close()
+    assert status(keymanager, order) == "PENDING"
+    over.worker(barbican=queue)
+    wait_for(lambda: status(keymanager, order) == "ACTIVE", "the order is done")
+
+
 def test_our_worker_does_what_barbicans_api_casts_once(keymanager, over, queue, rabbitmq):
     over.worker(barbican=queue)
     project = keymanager.projects.get_or_create("p1")

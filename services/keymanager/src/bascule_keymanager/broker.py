@@ -6,14 +6,23 @@ extra bascule[rabbitmq]. The broker's own options are oslo.messaging's, in the s
 
 import functools
 
+from bascule.errors import RpcError
 from bascule.rpc.rabbitmq import RabbitTransport
 from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 from bascule_keymanager.config import Settings
 from bascule_keymanager.identity import RELEASE
 
-__all__ = ["Broker"]
+__all__ = ["Broker", "NobodyListens"]
 
 _SEND_RETRIES = 1
+
+
+class NobodyListens(RpcError):
+    """No worker has ever listened to a queue, so that there is none to keep a message."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(f"no worker listens to {queue}; start one, Barbican's or keymanager-worker")
 
 
 class Broker:
@@ -30,13 +39,21 @@ class Broker:
         self._raw = rpc_transport(url, conf, prefetch=1)
 
     def cast_as_barbican(self, order_id: str, project: str, request_id: str | None) -> None:
-        """Wake a worker, Barbican's or ours, as Barbican's API does. Raises what the library raises."""
+        """Wake a worker, Barbican's or ours, as Barbican's API does.
+
+        Raises NobodyListens when no worker has made that queue, where Barbican's API would lose the message without
+        noticing, and what the library raises.
+        """
         queue = self._queue
         if queue is None:
             raise AssertionError("whoever casts as Barbican looks whether its workers share the broker")
         target = oslo.Target(topic=queue.topic, namespace=queue.namespace, version=queue.version, server=queue.server)
-        client = oslo.get_rpc_client(self._raw, target, retry=_SEND_RETRIES)
-        client.cast({}, "process_type_order", order_id=order_id, project_id=project, request_id=request_id)
+        mandatory = oslo.TransportOptions(at_least_once=True)
+        client = oslo.get_rpc_client(self._raw, target, retry=_SEND_RETRIES, transport_options=mandatory)
+        try:
+            client.cast({}, "process_type_order", order_id=order_id, project_id=project, request_id=request_id)
+        except oslo.MessageUndeliverable as lost:
+            raise NobodyListens(f"{queue.topic}.{queue.server}") from lost
 
     def receiving(self) -> RabbitTransport:
         """Return a connection to receive by: one for each who waits, who would be woken for the others otherwise."""

@@ -184,7 +184,19 @@ class OrderDesk:
         broker, waker = self._broker, self._waker
         if broker is None or waker is None:
             raise AssertionError("there is a broker wherever one is to be told")
-        if self._parts.settings.messaging.barbican is not None:
-            waker.send(lambda: broker.cast_as_barbican(order.id, order.project_id, request_id))
-        else:
-            waker.send(lambda: self._over_broker.cast("process_order", order=order, request_id=request_id))
+        shared = self._parts.settings.messaging.barbican is not None
+
+        def wake() -> None:
+            # Imported where there is a broker: its library is an extra.
+            from bascule_keymanager.broker import NobodyListens  # noqa: PLC0415
+
+            if shared:
+                try:
+                    broker.cast_as_barbican(order.id, order.project_id, request_id)
+                except NobodyListens as nobody:
+                    log.info("told our own workers alone", order=order.id, reason=nobody.sentence)
+                else:
+                    return
+            self._over_broker.cast("process_order", order=order, request_id=request_id)
+
+        waker.send(wake)
