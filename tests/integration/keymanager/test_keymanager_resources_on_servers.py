@@ -32,7 +32,7 @@ def path_of(reference):
 
 @pytest.fixture
 def client(keymanager):
-    return keymanager.client()
+    return keymanager.client(roles="admin,member,reader")
 
 
 @pytest.fixture
