@@ -172,3 +172,41 @@ def test_transport_keys_are_kept(client):
     assert client.simulate_get("/v1/transport_keys?plugin_name=p").json["total"] == 1
     assert client.simulate_delete(path).status_code == 204
     assert client.simulate_get("/v1/transport_keys").json["total"] == 0
+
+
+def test_first_requests_of_a_new_project_at_once_all_succeed(keymanager):
+    others = [keymanager.again() for _ in range(6)]
+    clients = [process.client(project="new", roles="admin,member,reader") for process in others]
+    asked = [
+        lambda client: client.simulate_post("/v1/secrets", json={"payload": "p", "payload_content_type": "text/plain"}),
+        lambda client: client.simulate_post("/v1/containers", json={"type": "generic"}),
+        lambda client: client.simulate_get("/v1/quotas"),
+    ]
+    answers = at_once(6, lambda number: asked[number % 3](clients[number]))
+    for process in others:
+        process.database.dispose()
+    assert [answer.status_code for answer in answers] == [201, 201, 200] * 2
+    with keymanager.database.reader.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM projects").scalar() == 1
+        assert connection.exec_driver_sql("SELECT count(*) FROM kek_data").scalar() == 1
+
+
+def test_of_several_who_delete_the_same_at_once_one_does(client, secret, container):
+    for path in (container, secret):
+        answers = at_once(4, lambda _: client.simulate_delete(path).status_code)  # noqa: B023 - used here
+        assert sorted(answers) == [204, 404, 404, 404]
+
+
+def test_a_secret_is_not_deleted_from_under_who_registers_at_that_moment(client, secret):
+    version = {"OpenStack-API-Version": "key-manager 1.2"}
+    consumer = {"service": "s", "resource_type": "t", "resource_id": "i"}
+
+    def work(number):
+        if number == 0:
+            return client.simulate_delete(secret, headers=version).status_code
+        return client.simulate_post(secret + "/consumers", json=consumer).status_code
+
+    deleted, registered = at_once(2, work)
+    # Whoever registered keeps the secret; whoever came too late is told that it is gone.
+    assert (deleted, registered) in ((400, 200), (204, 404))
+    assert client.simulate_get(secret).status_code == (200 if registered == 200 else 404)
