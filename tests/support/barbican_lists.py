@@ -23,6 +23,7 @@ class Intended:
     reason: str
     ours: Any = None
     status: int | None = None
+    databases: tuple[str, ...] = ("sqlite", "postgresql", "mysql")
 
     def covers(self, outcome: Outcome, difference: Difference) -> bool:
         """Whether this is that difference."""
@@ -44,10 +45,15 @@ def write_not_yet(pairs: Collection[str], path: Path = NOT_YET) -> None:
     path.write_text("\n".join([*head, *sorted(pairs)]) + "\n")
 
 
-def load_intended(path: Path = INTENDED) -> list[Intended]:
-    """Return the differences that are meant."""
+def load_intended(database: str = "sqlite", path: Path = INTENDED) -> list[Intended]:
+    """Return the differences that are meant on this database."""
     entries = tomllib.loads(path.read_text()).get("difference", [])
-    return [Intended(entry["where"], tuple(entry["pairs"]), entry["reason"], entry.get("ours")) for entry in entries]
+    tuples = ("pairs", "databases")
+    rules = [
+        Intended(**{name: tuple(value) if name in tuples else value for name, value in entry.items()})
+        for entry in entries
+    ]
+    return [rule for rule in rules if database in rule.databases]
 
 
 def unintended(outcome: Outcome, intended: Iterable[Intended]) -> tuple[Difference, ...]:

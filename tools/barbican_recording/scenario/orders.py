@@ -147,13 +147,17 @@ def pairs() -> Iterator[Ask]:
         order, box = f"order {number}", f"box {number}"
         yield post(f"{words} is ordered", ALL, body, names={order: "order_ref"})
         yield get(f"{words} is made", f"{ALL}/{{{order}}}", names={box: "container_ref"})
-        parts = 3 if "passphrase" in body["meta"] else 2
-        names = {f"part {number} {part}": f"secret_refs.{part}.secret_ref" for part in range(parts)}
-        yield get(f"{words} is in a container", f"/v1/containers/{{{box}}}", names=names)
-        for part in range(parts):
-            path = f"/v1/secrets/{{part {number} {part}}}"
-            yield get(f"part {part} of {words} is a secret", path)
-            yield get(f"part {part} of {words} has a payload", f"{path}/payload", headers=BINARY, generated=part != 2)
+        parts = ["private_key", "public_key"]
+        if "passphrase" in body["meta"]:
+            parts.append("private_key_passphrase")
+        names = {f"{part} {number}": f"secret_refs.name={part}.secret_ref" for part in parts}
+        in_box = get(f"{words} is in a container", f"/v1/containers/{{{box}}}", names=names, unordered="secret_refs")
+        yield in_box
+        for part in parts:
+            path = f"/v1/secrets/{{{part} {number}}}"
+            yield get(f"the {part} of {words} is a secret", path)
+            made = part.endswith("key")
+            yield get(f"the {part} of {words} has a payload", f"{path}/payload", headers=BINARY, generated=made)
     yield get("the parts are secrets of the project", "/v1/secrets?sort=created&limit=3")
 
 
