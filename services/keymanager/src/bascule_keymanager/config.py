@@ -7,7 +7,13 @@ from pathlib import Path
 from oslo_config import cfg
 
 from bascule_keymanager.config_messaging import Messaging, load_messaging
-from bascule_keymanager.config_stores import ConfiguredStore, load_secret_stores
+from bascule_keymanager.config_stores import (
+    ConfiguredStore,
+    VaultSettings,
+    load_secret_stores,
+    load_store_plugins,
+    load_vault,
+)
 from bascule_keymanager.crypto.hsm import P11Settings
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.quotas import RESOURCES, Quotas
@@ -113,6 +119,8 @@ class Settings:
     sqlite_synchronous: bool = True
     crypto_plugins: tuple[str, ...] = ("simple_crypto",)
     p11: P11Settings = field(default_factory=P11Settings)
+    store_plugins: tuple[str, ...] = ("store_crypto",)
+    vault: VaultSettings = field(default_factory=VaultSettings)
     queue_enabled: bool = True
     messaging: Messaging = field(default_factory=Messaging)
     sweep_interval_s: float = 1.5
@@ -194,6 +202,8 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
             },
             token_labels=tuple(conf.p11_crypto_plugin.token_labels),
         ),
+        store_plugins=load_store_plugins(path),
+        vault=load_vault(path),
         queue_enabled=conf.queue.enable,
         messaging=load_messaging(path),
         sweep_interval_s=conf.worker.sweep_interval_s,

@@ -1,12 +1,12 @@
 """The part of the configuration file that says which secret stores projects may choose from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from oslo_config import cfg
 
 from bascule_keymanager.errors import ConfigRefused
 
-__all__ = ["ConfiguredStore", "load_secret_stores"]
+__all__ = ["ConfiguredStore", "VaultSettings", "load_secret_stores", "load_store_plugins", "load_vault"]
 
 _STORES = (
     cfg.BoolOpt("enable_multiple_secret_stores", default=False, help="Projects may choose their secret store."),
@@ -26,6 +26,41 @@ _NAMES = {
     "kmip_plugin": ("kmip_plugin", "KMIP HSM"),
     "vault_plugin": (None, "VaultSecretStore"),
 }
+
+
+_PLUGINS = (
+    cfg.MultiStrOpt(
+        "enabled_secretstore_plugins",
+        default=["store_crypto"],
+        help="store_crypto, vault_plugin: the first takes what is new, all read what they keep.",
+    ),
+)
+_VAULT = (
+    cfg.StrOpt("root_token_id", secret=True, help="A token."),
+    cfg.StrOpt("approle_role_id", secret=True, help="An AppRole's role, in the place of a token."),
+    cfg.StrOpt("approle_secret_id", secret=True, help="The AppRole's secret."),
+    cfg.StrOpt("kv_mountpoint", default="secret", help="Where the store of keys and values is mounted."),
+    cfg.StrOpt("kv_path", help="A folder in it."),
+    cfg.IntOpt("kv_version", default=2, help="1 or 2."),
+    cfg.StrOpt("vault_url", default="http://127.0.0.1:8200", help="Where Vault or OpenBao is."),
+    cfg.StrOpt("ssl_ca_crt_file", help="Certificate of whoever signed Vault's."),
+    cfg.StrOpt("namespace", help="Namespace of Vault Enterprise."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSettings:
+    """The options of [vault_plugin]; what lets us in never appears in the repr."""
+
+    root_token_id: str | None = field(default=None, repr=False)
+    approle_role_id: str | None = field(default=None, repr=False)
+    approle_secret_id: str | None = field(default=None, repr=False)
+    kv_mountpoint: str = "secret"
+    kv_path: str | None = None
+    kv_version: int = 2
+    vault_url: str = "http://127.0.0.1:8200"
+    ssl_ca_crt_file: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +111,19 @@ def _name_of(conf: cfg.ConfigOpts, plugin: str) -> str:
     conf.register_opt(cfg.StrOpt("plugin_name", default=default, help="What people are shown."), group=section)
     name: str = conf[section].plugin_name
     return name
+
+
+def load_store_plugins(path: str) -> tuple[str, ...]:
+    """Return the short names of the stores that are enabled where projects may not choose."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_PLUGINS, group="secretstore")
+    conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
+    return tuple(conf.secretstore.enabled_secretstore_plugins)
+
+
+def load_vault(path: str) -> VaultSettings:
+    """Return the options of [vault_plugin]."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_VAULT, group="vault_plugin")
+    conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
+    return VaultSettings(**{option.dest: conf.vault_plugin[option.dest] for option in _VAULT})

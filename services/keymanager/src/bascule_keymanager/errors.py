@@ -8,6 +8,7 @@ __all__ = [
     "HsmFailed",
     "KekRefused",
     "KeyManagerError",
+    "StoreFailed",
     "UnknownPlugin",
     "UnreadableKek",
 ]
@@ -80,3 +81,11 @@ class HsmFailed(KeyManagerError):
             f"the PKCS#11 module of [p11_crypto_plugin] failed: {reason}; look at the module, its token and the login",
             next_command="keymanager-manage hsm check_mkek",
         )
+
+
+class StoreFailed(KeyManagerError):
+    """A secret store elsewhere refused, or could not be reached."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the secret store failed: {reason}; look at the store, and at how this process gets into it")

@@ -28,6 +28,7 @@ from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.stores.configured import Stores, Writer
 from bascule_keymanager.stores.crypto import CryptoStore
 from bascule_keymanager.stores.preferred import Plugins, PreferredStores
+from bascule_keymanager.stores.store import Store
 
 if TYPE_CHECKING:
     from bascule_keymanager.broker import Broker
@@ -91,11 +92,36 @@ class Parts:
             name: Writer(CryptoStore(self.projects, plugin, plugins), since=plugin.since)
             for name, plugin in plugins.items()
         }
-        preferred = PreferredStores(
-            {("store_crypto", short): writers[name] for short, name in plugin_names(plugins).items()}, self._choice_of
-        )
-        choice = preferred if self.settings.secret_stores else _no_choice
-        return Stores(list(writers.values()), preferred=choice, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
+        choosable: dict[Plugins, Writer] = {
+            ("store_crypto", short): writers[name] for short, name in plugin_names(plugins).items()
+        }
+        ordered = list(writers.values())
+        if self.vault is not None:
+            choosable["vault_plugin", None] = elsewhere = Writer(self.vault)
+            ordered.insert(0 if self._vault_comes_first() else len(ordered), elsewhere)
+        choice = PreferredStores(choosable, self._choice_of) if self.settings.secret_stores else _no_choice
+        return Stores(ordered, preferred=choice, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
+
+    @cached_property
+    def vault(self) -> Store | None:
+        """The store in Vault, where it is configured."""
+        settings = self.settings
+        named = {*settings.store_plugins, *(store.store_plugin for store in settings.secret_stores)}
+        unknown = set(settings.store_plugins) - {"store_crypto", "vault_plugin"}
+        if unknown or not settings.store_plugins:
+            names = f"[secretstore] enabled_secretstore_plugins names {', '.join(sorted(unknown)) or 'none'}"
+            raise ConfigRefused(None, f"{names}; there are store_crypto and vault_plugin")
+        if "vault_plugin" not in named:
+            return None
+        from bascule_keymanager.stores.vault import VaultStore, castellan_backend  # noqa: PLC0415 - an extra
+
+        return VaultStore(lambda: castellan_backend(settings.vault))
+
+    def _vault_comes_first(self) -> bool:
+        choosable = self.settings.secret_stores
+        if not choosable:
+            return self.settings.store_plugins[0] == "vault_plugin"
+        return any(store.store_plugin == "vault_plugin" and store.global_default for store in choosable)
 
     def _choice_of(self, project_id: str) -> Plugins | None:
         chosen = self.holdings.secret_stores.preferred(project_id)
