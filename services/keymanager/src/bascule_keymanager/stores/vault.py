@@ -94,8 +94,8 @@ class VaultStore:
 class _Castellan:
     """castellan's key manager, as a Backend."""
 
-    def __init__(self, manager: Any, opaque: Any) -> None:  # Any: the library has no types
-        self._manager, self._opaque = manager, opaque
+    def __init__(self, manager: Any, opaque: Any, missing: type[Exception]) -> None:  # Any: the library has no types
+        self._manager, self._opaque, self._missing = manager, opaque, missing
 
     def store(self, payload: bytes) -> str:
         """Keep the bytes."""
@@ -109,7 +109,7 @@ class _Castellan:
         """Delete the bytes."""
         try:
             self._manager.delete(None, name)
-        except KeyError:
+        except self._missing:
             return  # gone already, which is all that was asked for
 
 
@@ -117,6 +117,7 @@ def castellan_backend(settings: VaultSettings) -> Backend:
     """Return Vault as these settings describe it; nothing is asked of it yet. Raises ConfigRefused."""
     try:
         from castellan import key_manager, options  # noqa: PLC0415 - an extra
+        from castellan.common import exception  # noqa: PLC0415
         from castellan.common.objects import opaque_data  # noqa: PLC0415
     except ImportError:
         raise ConfigRefused(None, "vault_plugin needs castellan; install bascule-keymanager[vault]") from None
@@ -136,4 +137,4 @@ def castellan_backend(settings: VaultSettings) -> Backend:
         vault_kv_path=settings.kv_path,
         vault_kv_version=settings.kv_version,
     )
-    return _Castellan(key_manager.API(conf), opaque_data.OpaqueData)
+    return _Castellan(key_manager.API(conf), opaque_data.OpaqueData, exception.ManagedObjectNotFoundError)
