@@ -161,3 +161,22 @@ def test_the_upgrade_check_tells_who_may_not_do_what_is_needed(keymanager):
     assert "DELETE" in refused.details
     outcomes.pop("references do not change")
     assert {outcome.code for outcome in outcomes.values()} == {Code.SUCCESS}
+
+
+def test_a_transaction_that_waited_too_long_for_a_lock_is_run_again(keymanager):
+    database, tries = keymanager.database, []
+    keymanager.projects.get_or_create("p1")
+    impatient = {"mysql": "SET SESSION innodb_lock_wait_timeout = 1", "postgresql": "SET LOCAL lock_timeout = '500ms'"}
+    holder = database.writer.connect()
+    holder.execute(sa.text("UPDATE projects SET status = 'ACTIVE'"))
+
+    def work(connection):
+        tries.append(len(tries))
+        if len(tries) == 2:
+            holder.rollback()
+        connection.execute(sa.text(impatient[database.dialect]))
+        return connection.execute(sa.text("UPDATE projects SET status = 'PENDING'")).rowcount
+
+    assert database.write(work) == 1
+    holder.close()
+    assert tries == [0, 1]

@@ -23,6 +23,7 @@ _TRIES = 8
 # The transaction lost against another one, or met a table that was just altered: nothing was committed.
 _SQLITE_RETRY = {5, 6, 17}  # busy, locked, schema changed; the low byte of the extended code
 _MYSQL_RETRY = {1020, 1205, 1213, 1412, 1615}
+_MYSQL_OTHER_CHARSET = {1267, 1270, 1271, 3988}
 _POSTGRESQL_RETRY = {"0A000", "40001", "40P01", "55P03"}  # 0A000: a cached plan met a changed table
 
 
@@ -63,9 +64,9 @@ class Database:
             try:
                 with self.reader.connect() as connection:
                     return query(connection)
-            except exc.DataError:
-                raise Unstorable from None  # the original has the values in its text
             except exc.DBAPIError as failure:
+                if _unstorable(failure):
+                    raise Unstorable from None  # the original has the values in its text
                 if attempt == _TRIES - 1 or not (failure.connection_invalidated or _lost(failure)):
                     raise
                 _pause(attempt)
@@ -81,9 +82,9 @@ class Database:
             try:
                 with self.writer.begin() as connection:
                     return work(connection)
-            except exc.DataError:
-                raise Unstorable from None
             except exc.DBAPIError as failure:
+                if _unstorable(failure):
+                    raise Unstorable from None
                 if attempt == _TRIES - 1 or not _lost(failure):
                     raise
             _pause(attempt)
@@ -162,11 +163,19 @@ def _lost(failure: exc.DBAPIError) -> bool:
     sqlite_code = getattr(cause, "sqlite_errorcode", None)
     if sqlite_code is not None:
         return sqlite_code & 0xFF in _SQLITE_RETRY
-    sqlstate = getattr(cause, "sqlstate", None)
-    if sqlstate is not None:
-        return sqlstate in _POSTGRESQL_RETRY
+    # Not by sqlstate first: PyMySQL has one as well, and it is HY000 for most of what may be run again.
+    return _mysql_code(cause) in _MYSQL_RETRY or getattr(cause, "sqlstate", None) in _POSTGRESQL_RETRY
+
+
+def _unstorable(failure: exc.DBAPIError) -> bool:
+    """Whether the database refused a value: as data, or as text that it cannot compare with a column's."""
+    return isinstance(failure, exc.DataError) or _mysql_code(failure.orig) in _MYSQL_OTHER_CHARSET
+
+
+def _mysql_code(cause: object) -> int | None:
     arguments: tuple[object, ...] = getattr(cause, "args", ())
-    return bool(arguments) and arguments[0] in _MYSQL_RETRY
+    first = arguments[0] if arguments else None
+    return first if isinstance(first, int) else None
 
 
 _sleeper = threading.Event()
