@@ -20,6 +20,7 @@ class Keystone:
 
     def __init__(self):
         self.tokens, self.asked, self.away, self.url = {}, [], False, ""
+        self.answer_of_unknown = {}
 
     def issue(self, token, *, project="p1", user="u1", roles=("member", "reader"), valid_s=3600, **more):
         """Let there be a token; without a project it is of the whole system."""
@@ -59,7 +60,9 @@ class Keystone:
             return 300, {}, {"versions": {"values": [version]}}
         subject = handler.headers["X-Subject-Token"]
         self.asked.append(subject)
-        return (200, {}, {"token": self.tokens[subject]}) if subject in self.tokens else (404, {}, {})
+        return (
+            (200, {}, {"token": self.tokens[subject]}) if subject in self.tokens else (404, {}, self.answer_of_unknown)
+        )
 
 
 @contextlib.contextmanager

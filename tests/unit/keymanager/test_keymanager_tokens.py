@@ -1,9 +1,11 @@
 """Nobody enters without a token that Keystone confirms, and Keystone is not asked about each twice."""
 
 import json
+import logging
 
 import falcon.testing
 import pytest
+import structlog
 from support.keystone_stub import running
 
 from bascule_keymanager.api import token_gate
@@ -13,6 +15,7 @@ from bascule_keymanager.api.token_cache import TokenCache
 from bascule_keymanager.api.token_gate import TokenGate
 from bascule_keymanager.config import _parsed
 from bascule_keymanager.errors import ConfigRefused
+from bascule_keymanager.log import configure_log
 
 
 @pytest.fixture
@@ -202,6 +205,25 @@ def test_anonymous_people_come_in_only_where_both_options_say_so(keystone, optio
 def test_without_a_way_to_check_tokens_nothing_starts():
     with pytest.raises(ConfigRefused, match="auth_strategy = noauth"):
         TokenGate(None, None, _parsed([]), allow_anonymous=False, keep_headers=False)
+
+
+def test_no_token_reaches_the_log(door, keystone, capsys, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    before = structlog.get_config()
+    monkeypatch.setattr(root, "level", root.level)
+    try:
+        configure_log("keymanager-api")
+        keystone.issue("hunter1")
+        keystone.answer_of_unknown = {"error": {"code": 404, "message": "Could not find token: hunter2"}}
+        assert door.ask("hunter1", X_Service_Token="hunter2").status_code == 401
+        assert door.ask("hunter2").status_code == 401
+        assert door.ask("hunter1").status_code == 200
+    finally:
+        structlog.configure(**before)
+    said = capsys.readouterr()
+    assert "Authorization failed for token" in said.err
+    assert "hunter" not in said.err + said.out
 
 
 def test_keystones_connection_is_not_waited_for_for_ever(keystone, options):

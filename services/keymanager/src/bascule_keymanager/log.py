@@ -36,6 +36,8 @@ def configure_log(program: str) -> None:
     root.setLevel(logging.INFO)
     for noisy in ("sqlalchemy", "oslo_config", "gunicorn.access"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # It repeats what Keystone said of a bad token, in which an old Keystone names the token.
+    logging.getLogger("keystonemiddleware.auth_token").setLevel(logging.WARNING)
 
 
 def get_log() -> Any:  # Any: structlog's lazy logger has no narrower public type
