@@ -278,7 +278,7 @@ def test_figures_count_by_route_and_never_by_id_or_project(framed, post_secret):
     assert f"keymanager_http_request_duration_seconds_count{{{route}}} 3.0" in text
     assert "PURGE" not in text
     assert "p1" not in text
-    assert not re.search(r"[0-9a-f]{8}-", text)
+    assert not re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", text)
 
 
 def test_figures_are_shown_nowhere_unless_somebody_says_where(framed):
