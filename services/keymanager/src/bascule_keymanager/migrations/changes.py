@@ -25,20 +25,13 @@ CHANGES: tuple[Change, ...] = (
         new="status_detail",
         type=sa.String(255),
     ),
-    # From 2027.2 on a page of a large project's secrets is read from an index in the order of their making, and counted
-    # in another one without looking at a row. Barbican's tables have neither.
+    # From 2027.2 on a large project's secrets are counted, and the ids of a page picked, from this index alone, in the
+    # order of their making. Barbican's tables have nothing like it.
     AddIndex(
         id="secrets-listed",
         release="2027.2",
         table="secrets",
         name="ix_secrets_listed",
-        columns=["project_id", "deleted", "created_at"],
-    ),
-    AddIndex(
-        id="secrets-counted",
-        release="2027.2",
-        table="secrets",
-        name="ix_secrets_counted",
-        columns=["project_id", "deleted", "expiration"],
+        columns=["project_id", "deleted", "created_at", "id", "expiration"],
     ),
 )
