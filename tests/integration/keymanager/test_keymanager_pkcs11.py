@@ -41,7 +41,7 @@ def token(softhsm, tmp_path, monkeypatch):
 @pytest.fixture
 def options(token):
     return {
-        "library_path": str(LIBRARY),
+        "module": str(LIBRARY),
         "login": PIN,
         "token_labels": (token,),
         "mkek_label": "mkek",
@@ -208,7 +208,7 @@ def test_refusals_say_what_is_missing(plugin, make):
     with pytest.raises(HsmFailed, match="token_labels other"):
         make(token_labels=("other",)).random(1)
     with pytest.raises(ConfigRefused, match="library_path"):
-        make(library_path=None)
+        make(module=None)
     with pytest.raises(ConfigRefused, match="hmac_label"):
         make(hmac_label=None)
     with pytest.raises(ConfigRefused, match="encryption_mechanism"):

@@ -62,7 +62,7 @@ _CRYPTO = (
     ),
 )
 _P11_CRYPTO = (
-    cfg.StrOpt("library_path", help="The vendor's PKCS#11 library."),
+    cfg.StrOpt("library_path", dest="module", help="The vendor's PKCS#11 library."),
     cfg.StrOpt("token_serial_number", help="Serial number of the token."),
     cfg.ListOpt("token_labels", default=[], help="Labels of the token, where no serial number is given."),
     cfg.IntOpt("slot_id", default=1, help="The token's slot, where neither is given."),

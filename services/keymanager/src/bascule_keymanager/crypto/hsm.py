@@ -23,7 +23,7 @@ Handle = Any  # Any: PyKCS11's own objects, which have no types
 class P11Settings:
     """The options of [p11_crypto_plugin], in Barbican's names."""
 
-    library_path: str | None = None
+    module: str | None = None  # the path of the library
     login: str | None = field(default=None, repr=False)
     token_serial_number: str | None = None
     token_labels: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class OpenHsm:
     def __init__(self, settings: P11Settings, api: Any) -> None:
         self.api, self._settings = api, settings
         self._library = api.PyKCS11Lib()
-        self._library.load(settings.library_path)
+        self._library.load(settings.module)
         try:
             self._slot = _slot(settings, self._library)
             self._idle: queue.SimpleQueue[Handle] = queue.SimpleQueue()
@@ -105,7 +105,7 @@ class Hsm:
     """The module, opened at the first use, and again after it was lost."""
 
     def __init__(self, settings: P11Settings) -> None:
-        if not settings.library_path:
+        if not settings.module:
             raise ConfigRefused(None, "[p11_crypto_plugin] library_path is not set")
         self._settings, self._api = settings, _api()
         self._open: OpenHsm | None = None
