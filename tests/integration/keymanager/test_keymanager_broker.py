@@ -10,6 +10,8 @@ from oslo_config import cfg
 
 from bascule.release import Release
 from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
+from bascule.testing.servers import RabbitMQ
+from bascule.testing.servers.skipping import or_skip
 from bascule_keymanager.api.context import Caller
 from bascule_keymanager.api.process import OrderDesk
 from bascule_keymanager.config_messaging import BarbicanQueue, Messaging
@@ -27,6 +29,13 @@ def wait_for(fact, what):
     while not fact():
         assert time.monotonic() < deadline, f"not within {DEADLINE_S} s: {what}"
         threading.Event().wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def rabbitmq(no_stale_servers):
+    """A broker of this file's own: its exchange is as Barbican makes it, and a broker has one of a name."""
+    with or_skip(RabbitMQ) as server:
+        yield server
 
 
 class Speaking:
