@@ -30,7 +30,7 @@ class PostgreSQL(Database):
     isolation = "READ COMMITTED"
     paces: ClassVar = {
         "fast": Pace(batch_s=0.05, first_rows=500, duty=1.0, most_rows=20_000),
-        "gentle": Pace(batch_s=0.02, first_rows=200, duty=0.25),
+        "gentle": Pace(batch_s=0.003, first_rows=50, duty=0.1),
         "off-hours": Pace(batch_s=0.5, first_rows=5_000, duty=1.0, most_rows=100_000),
     }
     now = "extract(epoch FROM clock_timestamp())::double precision"
