@@ -2,10 +2,10 @@
 
 import base64
 import dataclasses
-import threading
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from support.at_once import at_once
 
 from bascule.checks import Code, run_checks
 from bascule_keymanager.service import Parts
@@ -16,25 +16,6 @@ KEY = {"type": "key", "meta": {"name": "k", "algorithm": "aes", "bit_length": 25
 
 def path_of(reference):
     return "/v1" + reference.partition("/v1")[2]
-
-
-def at_once(count, work):
-    """Run `work(number)` in threads that start together, and return what they returned or raised."""
-    start, results = threading.Barrier(count), [None] * count
-
-    def run(number):
-        start.wait()
-        try:
-            results[number] = work(number)
-        except Exception as failure:  # noqa: BLE001 - the test looks at it
-            results[number] = failure
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_a_secret_lives_and_dies(keymanager):

@@ -1,29 +1,9 @@
 """What hangs on secrets and projects, on PostgreSQL and MariaDB: the SQL of each, and what two writers at once do."""
 
-import threading
-
 import pytest
+from support.at_once import at_once
 
 from bascule_keymanager.config_stores import ConfiguredStore
-
-
-def at_once(count, work):
-    """Run `work(number)` in threads that start together, and return what they returned or raised."""
-    start, results = threading.Barrier(count), [None] * count
-
-    def run(number):
-        start.wait()
-        try:
-            results[number] = work(number)
-        except Exception as failure:  # noqa: BLE001 - the test looks at it
-            results[number] = failure
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def path_of(reference):
