@@ -13,6 +13,7 @@ from bascule_keymanager.api.wsgi import WsgiApp
 from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
 from bascule_keymanager.policy.policies import Policies
+from bascule_keymanager.stores.configured import Speaking, at_this_release
 
 __all__ = ["Frame", "enclose"]
 
@@ -27,12 +28,13 @@ _CORS_HEADERS = [
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the application shares with its process: policies, the newest version to show, health, figures."""
+    """What the application shares with its process: policies, the newest version to show, health, figures, the pin."""
 
     policies: Policies
     condition: Condition = field(default_factory=lambda: Condition(None))
     maximum: Maximum = lambda: LATEST
     metrics: Metrics | None = None
+    speaking: Speaking = at_this_release
 
     @classmethod
     def of(cls, settings: Settings) -> "Frame":

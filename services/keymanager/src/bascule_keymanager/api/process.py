@@ -62,7 +62,8 @@ class ApiProcess:
             if settings.metrics_listen:
                 self._metrics_server = metrics.serve(settings.metrics_listen)
         self._desk = OrderDesk(parts, self._joined())
-        frame = Frame(Policies(settings.options), self._ready(), _Advertised(self._joined()).maximum, metrics)
+        maximum = _Advertised(self._joined()).maximum
+        frame = Frame(Policies(settings.options), self._ready(), maximum, metrics, parts.speaking)
         return make_app(
             settings,
             secrets=parts.secrets,

@@ -5,25 +5,17 @@ key-manager:service-admin. Which of them counts is oslo.policy's option enforce_
 it first, and the old default joins in when it is off.
 """
 
-from dataclasses import dataclass
-
 from oslo_policy import policy
 
-__all__ = ["POLICIES", "SHARED", "Policy", "list_rules"]
+from bascule_keymanager.policy.own import OWN_POLICIES, OWN_SHARED
+from bascule_keymanager.policy.policy import Policy, read_rule, write_rule
+from bascule_keymanager.policy.policy import old_read_rule as _old_read
+from bascule_keymanager.policy.policy import old_write_rule as _old_write
+
+__all__ = ["POLICIES", "SHARED", "list_rules"]
 
 _SCOPES = ["project"]
 _SINCE, _REASON = "2021.1", "the key manager's roles are Keystone's own since then"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One policy: what it allows in either generation, and the requests (method, path) that ask for it."""
-
-    name: str
-    new: str
-    old: str
-    operations: tuple[tuple[str, str], ...]
-
 
 # What operators' files call `rule:NAME`. The names are Barbican's and stay, whoever still uses them here.
 SHARED = {
@@ -58,30 +50,7 @@ for _kind in ("secret", "container"):
             f"rule:all_users and rule:{_kind}_project_match and not rule:{_kind}_private_read"
         ),
     }
-
-
-def _write(kind: str) -> str:
-    """Allow administrators of the project, a member who made it, and any member while it is not private."""
-    return (
-        f"rule:{kind}_project_admin or"
-        f" (rule:{kind}_project_member and (rule:{kind}_owner or rule:{kind}_is_not_private))"
-    )
-
-
-def _read(kind: str) -> str:
-    """Allow who may write, and whom the ACL names."""
-    return f"{_write(kind)} or rule:{kind}_acl_read"
-
-
-def _old_read(kind: str, public: str) -> str:
-    return f"rule:{public} or rule:{kind}_project_creator or rule:{kind}_project_admin or rule:{kind}_acl_read"
-
-
-def _old_write(kind: str) -> str:
-    return (
-        f"rule:{kind}_project_admin or rule:{kind}_project_creator or"
-        f" (rule:{kind}_project_creator_role and rule:{kind}_non_private_read)"
-    )
+SHARED |= OWN_SHARED
 
 
 def _old_changeable(kind: str) -> str:
@@ -96,75 +65,89 @@ _OLD_CONTAINER_READ = _old_read("container", "container_non_private_read")
 POLICIES = (
     Policy("secrets:post", "role:member", "rule:admin_or_creator", (("POST", "/v1/secrets"),)),
     Policy("secrets:get", "role:member", "rule:all_but_audit", (("GET", "/v1/secrets"),)),
-    Policy("secret:get", f"role:admin or {_read('secret')}", _OLD_SECRET_READ, (("GET", _SECRET),)),
+    Policy("secret:get", f"role:admin or {read_rule('secret')}", _OLD_SECRET_READ, (("GET", _SECRET),)),
     Policy(
         "secret:decrypt",
-        _read("secret"),
+        read_rule("secret"),
         _old_read("secret", "secret_decrypt_non_private_read"),
         (("GET", f"{_SECRET}/payload"),),
     ),
-    Policy("secret:put", _write("secret"), "rule:admin_or_creator and rule:secret_project_match", (("PUT", _SECRET),)),
+    Policy(
+        "secret:put", write_rule("secret"), "rule:admin_or_creator and rule:secret_project_match", (("PUT", _SECRET),)
+    ),
     Policy(
         "secret:delete",
-        f"role:admin or {_write('secret')}",
+        f"role:admin or {write_rule('secret')}",
         "rule:secret_project_admin or rule:secret_project_creator or"
         " (rule:secret_project_creator_role and not rule:secret_private_read)",
         (("DELETE", _SECRET),),
     ),
     Policy(
         "secret_meta:get",
-        _read("secret"),
+        read_rule("secret"),
         _OLD_SECRET_READ,
         (("GET", f"{_SECRET}/metadata"), ("GET", f"{_SECRET}/metadata/{{key}}")),
     ),
-    Policy("secret_meta:post", _write("secret"), _old_write("secret"), (("POST", f"{_SECRET}/metadata"),)),
+    Policy("secret_meta:post", write_rule("secret"), _old_write("secret"), (("POST", f"{_SECRET}/metadata"),)),
     Policy(
         "secret_meta:put",
-        _write("secret"),
+        write_rule("secret"),
         _old_write("secret"),
         (("PUT", f"{_SECRET}/metadata"), ("PUT", f"{_SECRET}/metadata/{{key}}")),
     ),
-    Policy("secret_meta:delete", _write("secret"), _old_write("secret"), (("DELETE", f"{_SECRET}/metadata/{{key}}"),)),
-    Policy("secret_acls:get", _write("secret"), _old_changeable("secret"), (("GET", f"{_SECRET}/acl"),)),
+    Policy(
+        "secret_meta:delete", write_rule("secret"), _old_write("secret"), (("DELETE", f"{_SECRET}/metadata/{{key}}"),)
+    ),
+    Policy("secret_acls:get", write_rule("secret"), _old_changeable("secret"), (("GET", f"{_SECRET}/acl"),)),
     Policy(
         "secret_acls:put_patch",
-        _write("secret"),
+        write_rule("secret"),
         _old_write("secret"),
         (("PUT", f"{_SECRET}/acl"), ("PATCH", f"{_SECRET}/acl")),
     ),
-    Policy("secret_acls:delete", _write("secret"), _old_write("secret"), (("DELETE", f"{_SECRET}/acl"),)),
-    Policy("secret_consumers:get", _read("secret"), _OLD_SECRET_READ, (("GET", f"{_SECRET}/consumers"),)),
-    Policy("secret_consumers:post", _read("secret"), _OLD_SECRET_READ, (("POST", f"{_SECRET}/consumers"),)),
-    Policy("secret_consumers:delete", _read("secret"), _OLD_SECRET_READ, (("DELETE", f"{_SECRET}/consumers"),)),
+    Policy("secret_acls:delete", write_rule("secret"), _old_write("secret"), (("DELETE", f"{_SECRET}/acl"),)),
+    Policy("secret_consumers:get", read_rule("secret"), _OLD_SECRET_READ, (("GET", f"{_SECRET}/consumers"),)),
+    Policy("secret_consumers:post", read_rule("secret"), _OLD_SECRET_READ, (("POST", f"{_SECRET}/consumers"),)),
+    Policy("secret_consumers:delete", read_rule("secret"), _OLD_SECRET_READ, (("DELETE", f"{_SECRET}/consumers"),)),
     Policy("containers:post", "role:member", "rule:admin_or_creator", (("POST", "/v1/containers"),)),
     Policy("containers:get", "role:member", "rule:all_but_audit", (("GET", "/v1/containers"),)),
-    Policy("container:get", _read("container"), _OLD_CONTAINER_READ, (("GET", _CONTAINER),)),
+    Policy("container:get", read_rule("container"), _OLD_CONTAINER_READ, (("GET", _CONTAINER),)),
     Policy(
         "container:delete",
-        _write("container"),
+        write_rule("container"),
         "rule:container_project_admin or rule:container_project_creator",
         (("DELETE", _CONTAINER),),
     ),
-    Policy("container_secret:post", _write("container"), _old_write("container"), (("POST", f"{_CONTAINER}/secrets"),)),
+    Policy(
+        "container_secret:post", write_rule("container"), _old_write("container"), (("POST", f"{_CONTAINER}/secrets"),)
+    ),
     Policy(
         "container_secret:delete",
-        _write("container"),
+        write_rule("container"),
         _old_write("container"),
         (("DELETE", f"{_CONTAINER}/secrets"),),
     ),
-    Policy("container_acls:get", _write("container"), _old_changeable("container"), (("GET", f"{_CONTAINER}/acl"),)),
+    Policy(
+        "container_acls:get", write_rule("container"), _old_changeable("container"), (("GET", f"{_CONTAINER}/acl"),)
+    ),
     Policy(
         "container_acls:put_patch",
-        _write("container"),
+        write_rule("container"),
         _old_write("container"),
         (("PUT", f"{_CONTAINER}/acl"), ("PATCH", f"{_CONTAINER}/acl")),
     ),
-    Policy("container_acls:delete", _write("container"), _old_write("container"), (("DELETE", f"{_CONTAINER}/acl"),)),
-    Policy("container_consumers:get", _read("container"), _OLD_CONTAINER_READ, (("GET", f"{_CONTAINER}/consumers"),)),
-    Policy("container_consumers:post", _read("container"), _OLD_CONTAINER_READ, (("POST", f"{_CONTAINER}/consumers"),)),
+    Policy(
+        "container_acls:delete", write_rule("container"), _old_write("container"), (("DELETE", f"{_CONTAINER}/acl"),)
+    ),
+    Policy(
+        "container_consumers:get", read_rule("container"), _OLD_CONTAINER_READ, (("GET", f"{_CONTAINER}/consumers"),)
+    ),
+    Policy(
+        "container_consumers:post", read_rule("container"), _OLD_CONTAINER_READ, (("POST", f"{_CONTAINER}/consumers"),)
+    ),
     Policy(
         "container_consumers:delete",
-        _read("container"),
+        read_rule("container"),
         _OLD_CONTAINER_READ,
         (("DELETE", f"{_CONTAINER}/consumers"),),
     ),
@@ -209,6 +192,7 @@ POLICIES = (
     Policy("transport_keys:post", "role:admin", "rule:service_admin", (("POST", "/v1/transport_keys"),)),
     Policy("transport_key:get", "role:reader", "rule:all_users", (("GET", _KEY),)),
     Policy("transport_key:delete", "role:admin", "rule:service_admin", (("DELETE", _KEY),)),
+    *OWN_POLICIES,
 )
 
 

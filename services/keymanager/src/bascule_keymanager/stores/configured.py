@@ -10,7 +10,7 @@ from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.stores.store import Found, Store
 
-__all__ = ["Speaking", "Stores", "Writer"]
+__all__ = ["Speaking", "Stores", "Writer", "at_this_release"]
 
 # Gives the pin for the length of a block: what is written within it, every live process can read.
 Speaking = Callable[[], AbstractContextManager[Release]]
@@ -24,7 +24,8 @@ class Writer:
     since: Release | None = None
 
 
-def _at_this_release() -> AbstractContextManager[Release]:
+def at_this_release() -> AbstractContextManager[Release]:
+    """Speak as a fleet that is of this release and no other."""
     return nullcontext(RELEASE)
 
 
@@ -36,7 +37,7 @@ class Stores:
         writers: Sequence[Writer],
         *,
         readers: Mapping[str, Store] | None = None,
-        speaking: Speaking = _at_this_release,
+        speaking: Speaking = at_this_release,
         preferred: Callable[[Project], Writer | None] = lambda _project: None,
     ) -> None:
         self._writers, self._speaking, self._preferred = tuple(writers), speaking, preferred
