@@ -3,6 +3,7 @@
 BAD_REQUESTS says how many requests are made up; 250 where it says nothing.
 """
 
+import base64
 import json
 import logging
 import os
@@ -23,6 +24,11 @@ from bascule_keymanager.config_stores import ConfiguredStore
 
 EXAMPLES = int(os.environ.get("BAD_REQUESTS", "250"))
 MARK = "hunter2"  # in every payload, and nowhere else
+KEY = {
+    "secret_type": "symmetric",
+    "payload_content_type": "application/octet-stream",
+    "payload_content_encoding": "base64",
+}
 BASE = "http://falconframework.org"
 STORE = ConfiguredStore("Software Only Crypto", "store_crypto", "simple_crypto", global_default=True)
 
@@ -91,12 +97,13 @@ class World:
         self.admin.simulate_delete("/v1/project-quotas/p1")
         secret = self._made("/v1/secrets", {"payload": MARK, "payload_content_type": "text/plain"})
         empty = self._made("/v1/secrets", {"name": "empty"})
+        key = self._made("/v1/secrets", {**KEY, "payload": base64.b64encode((MARK * 5).encode()[:32]).decode()})
         container = self._made("/v1/containers", {"type": "generic"})
         consumer = {"service": "s", "resource_type": "t", "resource_id": "i"}
         self.admin.simulate_post(f"/v1/secrets/{secret}/consumers", json=consumer)
         self.admin.simulate_post(f"/v1/secrets/{secret}/metadata", json={"key": "k", "value": "v"})
         self.ids = {
-            "secret_id": [secret, empty],
+            "secret_id": [secret, empty, key],
             "container_id": [container],
             "order_id": [self._made("/v1/orders", {"type": "key", "meta": {"algorithm": "aes", "bit_length": 256}})],
             "key_id": [self._made("/v1/transport_keys", {"plugin_name": "p", "transport_key": "k"})],
@@ -157,7 +164,7 @@ def bodies(draw, operation):
 def requests(draw):
     operation = draw(st.sampled_from(OPERATIONS))
     names = re.findall(r"{(\w+)}", operation.path)
-    chosen = {name: draw(st.one_of(st.integers(0, 1), st.integers(0, 1), TEXTS)) for name in names}
+    chosen = {name: draw(st.one_of(st.integers(0, 2), st.integers(0, 2), TEXTS)) for name in names}
     query = {name: draw(QUERIES.get(name, TEXTS)) for name in operation.query if draw(st.booleans())}
     headers = {name: draw(values) for name, values in HEADERS.items() if draw(st.booleans())}
     if operation.body is not None and draw(st.integers(0, 4)):

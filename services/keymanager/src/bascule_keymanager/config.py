@@ -14,6 +14,7 @@ from bascule_keymanager.config_stores import (
     load_store_plugins,
     load_vault,
 )
+from bascule_keymanager.config_transit import TransitSettings, load_transit
 from bascule_keymanager.crypto.hsm import P11Settings
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.quotas import RESOURCES, Quotas
@@ -121,6 +122,7 @@ class Settings:
     p11: P11Settings = field(default_factory=P11Settings)
     store_plugins: tuple[str, ...] = ("store_crypto",)
     vault: VaultSettings = field(default_factory=VaultSettings)
+    transit: TransitSettings = field(default_factory=TransitSettings)
     queue_enabled: bool = True
     messaging: Messaging = field(default_factory=Messaging)
     sweep_interval_s: float = 1.5
@@ -204,6 +206,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         ),
         store_plugins=load_store_plugins(path),
         vault=load_vault(path),
+        transit=load_transit(path),
         queue_enabled=conf.queue.enable,
         messaging=load_messaging(path),
         sweep_interval_s=conf.worker.sweep_interval_s,

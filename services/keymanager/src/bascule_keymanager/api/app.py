@@ -15,6 +15,7 @@ from bascule_keymanager.api.containers import ContainerResource, ContainerSecret
 from bascule_keymanager.api.context import Context
 from bascule_keymanager.api.errors import install_error_handlers
 from bascule_keymanager.api.health import HealthResource, MetricsResource, ReadinessResource
+from bascule_keymanager.api.key_uses import KEY_USES, KeyUseResource
 from bascule_keymanager.api.metrics import CONTENT_TYPE
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
 from bascule_keymanager.api.owners import Doorkeeper
@@ -39,6 +40,7 @@ from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
+from bascule_keymanager.transit.keyring import Keyring
 
 __all__ = ["make_api", "make_app"]
 
@@ -109,6 +111,9 @@ def make_api(
     app.add_route("/v1/project-quotas/{project_id}", ProjectQuotasResource(settings, holdings.quotas, projects))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
+    keyring = Keyring(secrets)
+    for use in KEY_USES:
+        app.add_route(use.path, KeyUseResource(use, settings.transit, keyring, frame.speaking, frame.metrics))
     return app
 
 

@@ -40,6 +40,9 @@ class Metrics:
             registry=registry,
             buckets=_BUCKETS_S,
         )
+        self._key_uses = Counter(
+            "keymanager_key_uses", "Items done, or refused, with a key.", ["operation", "outcome"], registry=registry
+        )
         release = Gauge("keymanager_release", "The release that answers.", ["release"], registry=registry)
         release.labels(str(RELEASE)).set(1)
         # Finding a child by its labels costs more than counting with it.
@@ -60,6 +63,12 @@ class Metrics:
                 self._children[method, route, status] = known
         known[0].inc()
         known[1].observe(took_s)
+
+    def key_used(self, operation: str, done: int, refused: int) -> None:
+        """Count the items of one request that used a key."""
+        for outcome, items in (("done", done), ("refused", refused)):
+            if items:
+                self._key_uses.labels(operation, outcome).inc(items)
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -82,6 +82,8 @@ class SealedPayload:
     cypher_text: str | bytes | None = field(default=None, repr=False)
     extended: str | None = field(default=None, repr=False)
     metadata: Mapping[str, str] = field(default_factory=dict)
+    secret_type: str | None = None
+    algorithm: str | None = None
 
     @property
     def has_payload(self) -> bool:
@@ -114,6 +116,8 @@ _payload = (
         kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
         encrypted_data.c.kek_meta_extended,
+        secrets.c.secret_type,
+        secrets.c.algorithm,
         encrypted_data.c.created_at,
     )
     .select_from(
@@ -267,7 +271,7 @@ def _living_of(project_id: str) -> sa.Select[int]:
 
 
 def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload
-    return SealedPayload(owner_of(row[:4]), *row[4:-1])
+    return SealedPayload(owner_of(row[:4]), *(*row[4:-3], {}, *row[-3:-1]))
 
 
 def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:

@@ -34,6 +34,12 @@ def _page(items: str, of: Rules) -> Rules:
     return _object(properties, optional=("next", "previous"))
 
 
+def _items(**properties: Rules) -> Rules:
+    """One item of these properties, or several; one of several that was refused says why."""
+    item = _object({**properties, "error": _reference_to("Problem")}, optional=(*properties, "error"))
+    return _object({**properties, "items": _list(item)}, optional=(*properties, "items"))
+
+
 _RESOURCES = ("secrets", "orders", "containers", "consumers", "cas")
 _OWN = _object({name: {"type": ["integer", "null"]} for name in _RESOURCES})
 _ACL_READ = _object(
@@ -134,6 +140,11 @@ COMPONENTS: dict[str, Rules] = {
     ),
     "TransportKeyPage": _page("transport_keys", _URL),
     "TransportKeyReference": _object({"transport_key_ref": _URL}),
+    "Encrypted": _items(ciphertext=_TEXT),
+    "Decrypted": _items(plaintext=_TEXT),
+    "Wrapped": _items(wrapped=_TEXT),
+    "Unwrapped": _items(key=_TEXT),
+    "DataKey": _items(key=_TEXT, wrapped=_TEXT),
     # The meta of an order is checked as a secret, and then for what its type of order needs.
     "OrderMeta": dict(SECRET.rules),
 }

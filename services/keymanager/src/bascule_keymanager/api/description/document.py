@@ -5,7 +5,8 @@ from typing import Any
 
 from bascule_keymanager.api.bodies import ORDER
 from bascule_keymanager.api.description.components import COMPONENTS, MEDIA_TYPES
-from bascule_keymanager.api.description.operations import OPERATIONS, Operation
+from bascule_keymanager.api.description.operation import Operation
+from bascule_keymanager.api.description.operations import OPERATIONS
 from bascule_keymanager.api.schema import Schema
 from bascule_keymanager.identity import RELEASE
 

@@ -1,7 +1,5 @@
 """Every operation of the API: where it is, what it takes, and with which statuses it answers."""
 
-from dataclasses import dataclass
-
 from bascule_keymanager.api.bodies import (
     ACL,
     CONTAINER,
@@ -15,29 +13,11 @@ from bascule_keymanager.api.bodies import (
     SECRET_METADATUM,
     TRANSPORT_KEY,
 )
+from bascule_keymanager.api.description.operation import Operation
+from bascule_keymanager.api.description.own_operations import OWN_OPERATIONS
 from bascule_keymanager.api.schema import Schema
 
-__all__ = ["OPERATIONS", "Operation"]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One method of one path.
-
-    `answers` are its good statuses, each with the name of what it holds (None: nothing); `refusals` are the statuses
-    of its own beside those that every guarded operation has. `raw` are the types of a body that is no JSON.
-    """
-
-    method: str
-    path: str
-    summary: str
-    answers: tuple[tuple[int, str | None], ...]
-    body: Schema | None = None
-    query: tuple[str, ...] = ()
-    refusals: tuple[int, ...] = ()
-    raw: tuple[str, ...] = ()
-    guarded: bool = True
-    deprecated: bool = False
+__all__ = ["OPERATIONS"]
 
 
 _PAGE = ("limit", "offset")
@@ -151,4 +131,5 @@ OPERATIONS: tuple[Operation, ...] = (
     _send("POST", "/v1/transport_keys", "Keep a transport key", TRANSPORT_KEY, 201, "TransportKeyReference"),
     _get("/v1/transport_keys/{key_id}", "Show a transport key", "TransportKey"),
     _delete("/v1/transport_keys/{key_id}", "Delete a transport key"),
+    *OWN_OPERATIONS,
 )
