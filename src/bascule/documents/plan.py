@@ -19,6 +19,7 @@ Op = Literal[
     "leave",  # take traffic from the old one and wait until it has none in flight
     "stop",  # let the old process finish and end
     "soak",  # wait and watch
+    "settle",  # wait until the old release's workers have nothing left in hand
     "verify",  # versions, schema, pin and rows are what they must be
 ]
 

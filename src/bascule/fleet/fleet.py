@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -68,15 +68,16 @@ class Fleet:
         """Read the releases and make the drivers. Changes nothing. Raises FleetError."""
         section = config.file.fleet
         fallback = _find_recipe(config, section.recipe) if section.recipe else None
-        if section.releases:
-            releases = Releases.load(config.resolve(section.releases))
-        elif fallback and (fallback.parent / "releases").is_dir():
-            releases = Releases.load(fallback.parent / "releases")
-        else:
+        brought = fallback.parent / "releases" if fallback else None
+        folders = [config.resolve(section.releases)] if section.releases else []
+        if brought is not None and brought.is_dir():
+            folders.append(brought)  # beside our own: they are what a fleet is adopted from
+        if not folders:
             raise FleetError(
                 f"{config.path} says neither where releases are nor a recipe that brings its own",
                 next_command="set releases in the [fleet] section of fleet.toml",
             )
+        releases = Releases.load(*folders)
         nodes = {node.name: Node.open(node, config.state) for node in config.file.nodes}
         return cls(config, releases, fallback, nodes, _open_balancer(config), dict(config.file.environment))
 
@@ -207,7 +208,7 @@ class Fleet:
         status = self.service_status(running[-1]) if running and running[-1] in self.releases.folders else None
         return Facts(
             fleet=self.name,
-            service=next(iter(self.releases.folders.values())).manifest.service if self.releases.folders else "",
+            service=self._service(running),
             nodes=tuple(nodes),
             instances=tuple(instances),
             pin=status.pin if status else None,
@@ -216,6 +217,12 @@ class Fleet:
             config_sha256=fingerprint(self.config.file),
             releases_sha256={str(name): folder.fingerprint for name, folder in self.releases.folders.items()},
         )
+
+    def _service(self, running: Sequence[Release]) -> str:
+        """Return what runs; with nothing running, what the oldest release is one of."""
+        known = [release for release in running if release in self.releases.folders]
+        manifests = [self.releases.get(release).manifest for release in known or self.releases.train.releases]
+        return manifests[-1 if known else 0].service if manifests else ""
 
 
 def _json(text: str, release: Release) -> object:

@@ -28,6 +28,7 @@ _DEFAULT_ESTIMATES_S = {
     "stop": 8.0,
     "pin-hold": 1.0,
     "pin-lift": 2.0,
+    "settle": 5.0,
     "verify": 2.0,
 }
 _LONGEST_S = {"stage": 900.0, "migrate": 7 * 86_400.0, "expand": 3_600.0, "contract": 3_600.0}
@@ -52,6 +53,11 @@ class PlanInputs:
     train: Train = field(default_factory=lambda: Train(()))
     durations: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
+    @property
+    def adopts(self) -> bool:
+        """Whether what runs is another service, whose place the target takes."""
+        return self.source_recipe is not None and self.source_recipe.file.service != self.target.service
+
     def estimate(self, key: str) -> Estimate:
         """Return what a step of this kind took before, or else what the recipe or experience says."""
         seen = sorted(self.durations.get(key, ()))
@@ -70,7 +76,7 @@ def build_upgrade(inputs: PlanInputs) -> Plan:
     builder = _Builder(inputs, source)
     steps = [*builder.prepare(), *builder.roll(), *builder.finish()]
     changes = any(inputs.target.schema.get(phase) for phase in ("expand", "migrate", "contract"))
-    return _sealed(inputs, "upgrade" if changes else "update", source, steps)
+    return _sealed(inputs, "upgrade" if changes or inputs.adopts else "update", source, steps)
 
 
 def build_install(inputs: PlanInputs) -> Plan:
@@ -152,7 +158,7 @@ class _Builder:
         yield from self.stage()
         if "check" in self.inputs.recipe.file.commands:
             yield self._step("check", "check", "check", f"ask {self.target} whether it can take over")
-        if "pin_hold" in self.inputs.recipe.file.commands:
+        if "pin_hold" in self.inputs.recipe.file.commands and not self.inputs.adopts:
             title = f"hold the pin at {self.source}"
             yield self._step("pin-hold", "pin", "pin-hold", title, args={"pin": str(self.source)})
         for phase in ("expand", "migrate"):
@@ -176,7 +182,11 @@ class _Builder:
             yield from self._arrive(name, role, node, "start")
 
     def roll(self) -> Iterator[Step]:
-        """Replace the first instance of each role, watch, then replace the others."""
+        """Replace the first instance of each role, watch, then replace the others.
+
+        Where another service is adopted, its workers go last (docs/decisions/0012): ours are there from the first
+        step on, and theirs are given nothing more once all that takes requests is ours.
+        """
         instances = self._instances()
         canaries = [
             next(item for item in instances if item[1] == role)
@@ -191,10 +201,24 @@ class _Builder:
         for fact in self.inputs.facts.instances:
             if fact.name not in self.inputs.placement:
                 yield self._depart(fact.name, fact.role, fact.node, "roll")
+        yield from self._dismiss([item for item in instances if self._goes_last(item[1])])
+
+    def _dismiss(self, instances: Sequence[tuple[str, str, str]]) -> Iterator[Step]:
+        """Stop the workers of an adopted service, when they have nothing left in hand."""
+        if instances and "settle" in self.inputs.recipe.file.commands:
+            yield self._step(
+                "settle", "roll", "settle", f"wait until the workers of {self.source} have nothing in hand"
+            )
+        for name, role, node in instances:
+            if any(fact.name == name for fact in self.inputs.facts.instances):
+                yield self._depart(name, role, node, "roll")
+
+    def _goes_last(self, role: str) -> bool:
+        return self.inputs.adopts and not self.inputs.recipe.file.roles[role].listens
 
     def finish(self) -> Iterator[Step]:
         """Lift the pin, watch once more, contract (the point of no return), verify."""
-        if "pin_release" in self.inputs.recipe.file.commands:
+        if "pin_release" in self.inputs.recipe.file.commands and not self.inputs.adopts:
             title = f"lift the pin to {self.target}"
             args = {"pin": str(self.target), "from": str(self.source)}
             yield self._step("pin-lift", "pin", "pin-lift", title, args=args)
@@ -219,6 +243,8 @@ class _Builder:
 
     def _replace(self, name: str, role: str, node: str, phase: str) -> Iterator[Step]:
         yield from self._arrive(name, role, node, phase)
+        if self._goes_last(role):
+            return
         if any(fact.name == name for fact in self.inputs.facts.instances):
             if self._needs_balancer(role):
                 yield self._instance_step("leave", name, role, node, phase, self.source, "drain the old")
@@ -250,15 +276,18 @@ class _Builder:
 
     def _schema(self, phase: str) -> Iterator[Step]:
         changes = self.inputs.target.schema.get(phase, ())
-        if not changes or phase not in self.inputs.recipe.file.commands:
+        own_tables = self.inputs.adopts and phase == "expand"
+        if not (changes or own_tables) or phase not in self.inputs.recipe.file.commands:
             return
         contract = phase == "contract"
-        undo = "rollback" if "rollback" in self.inputs.recipe.file.commands and phase == "expand" else "keep"
+        undo = (
+            "rollback" if changes and phase == "expand" and "rollback" in self.inputs.recipe.file.commands else "keep"
+        )
         yield self._step(
             phase,
             phase,
             "schema",
-            f"schema: {phase} {', '.join(changes)}",
+            f"schema: {phase} {', '.join(changes) or 'with tables of our own, beside those that are there'}",
             args={"command": phase, "changes": list(changes), "undo": undo},
             timeout_s=_LONGEST_S[phase],
             reversible=not contract,

@@ -77,6 +77,7 @@ COMMANDS = (
     "rollback",
     "verify",
     "status",
+    "settle",
     "pin_hold",
     "pin_release",
 )

@@ -104,19 +104,23 @@ class Releases:
     folders: dict[Release, ReleaseFolder]
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read every manifest below `path`. Raises FleetError when there is no such folder."""
-        if not path.is_dir():
-            raise FleetError(
-                f"there is no folder of releases at {path}", next_command="set releases in [fleet] of fleet.toml"
-            )
+    def load(cls, path: Path, *more: Path) -> Self:
+        """Read every manifest below `path`, and those below `more` whose releases are not there.
+
+        Raises FleetError when there is no such folder, DocumentError for a manifest that cannot be read.
+        """
         folders: dict[Release, ReleaseFolder] = {}
-        for manifest_path in sorted(path.glob("*/manifest.json")):
-            try:
-                manifest = from_plain(Manifest, json.loads(manifest_path.read_text()))
-            except (ValueError, OSError) as broken:
-                raise DocumentError(f"{manifest_path} cannot be read: {broken}") from broken
-            folders[manifest.release] = ReleaseFolder(manifest_path.parent, manifest)
+        for root in (path, *more):
+            if not root.is_dir():
+                raise FleetError(
+                    f"there is no folder of releases at {root}", next_command="set releases in [fleet] of fleet.toml"
+                )
+            for manifest_path in sorted(root.glob("*/manifest.json")):
+                try:
+                    manifest = from_plain(Manifest, json.loads(manifest_path.read_text()))
+                except (ValueError, OSError) as broken:
+                    raise DocumentError(f"{manifest_path} cannot be read: {broken}") from broken
+                folders.setdefault(manifest.release, ReleaseFolder(manifest_path.parent, manifest))
         return cls(path, folders)
 
     @property

@@ -6,6 +6,7 @@ from bascule.fleet.effects.effect import Context, Effect, Seen
 from bascule.fleet.effects.pin import PinHold, PinLift
 from bascule.fleet.effects.process import Join, Leave, Start, Stop
 from bascule.fleet.effects.schema import Schema
+from bascule.fleet.effects.settle import Settle
 from bascule.fleet.effects.soak import Soak
 from bascule.fleet.effects.stage import Stage
 from bascule.fleet.effects.verify import Verify
@@ -23,5 +24,6 @@ EFFECTS: dict[Op, Effect] = {
     "leave": Leave(),
     "stop": Stop(),
     "soak": Soak(),
+    "settle": Settle(),
     "verify": Verify(),
 }
