@@ -133,3 +133,30 @@ def test_an_unknown_role_is_refused():
     strange = dataclasses.replace(inputs(), placement={"mixer-1": ("mixer", "local")})
     with pytest.raises(PlanRefused, match="no role 'mixer'"):
         build_upgrade(strange)
+
+
+def adopting(**more):
+    theirs = dataclasses.replace(RECIPE, file=dataclasses.replace(RECIPE.file, service="other"))
+    commands = {**RECIPE.file.commands, "settle": ("true",)}
+    ours = dataclasses.replace(RECIPE, file=dataclasses.replace(RECIPE.file, commands=commands))
+    return dataclasses.replace(inputs(schema={}, **more), source_recipe=theirs, recipe=ours)
+
+
+def test_the_workers_of_another_service_go_last_and_with_nothing_in_hand():
+    plan = build_upgrade(adopting(workers=2, self_draining=False))
+    steps = [step.id for step in plan.steps]
+    assert plan.kind == "upgrade"
+    started = [steps.index(f"start-worker:worker-{number}") for number in (1, 2)]
+    apis = [steps.index(f"stop-api:api-{number}") for number in (1, 2)]
+    gone = [steps.index(f"stop-worker:worker-{number}") for number in (1, 2)]
+    assert started[0] < min(apis)
+    assert max(apis + started) < steps.index("settle") < min(gone)
+    assert "expand" in steps  # with tables of our own
+    assert not {"pin-hold", "pin-lift", "migrate", "contract"} & set(steps)
+    assert not any(step.point_of_no_return for step in plan.steps)
+
+
+def test_within_a_service_nothing_is_settled():
+    assert "settle" not in {
+        step.id for step in build_upgrade(dataclasses.replace(adopting(), source_recipe=RECIPE)).steps
+    }

@@ -11,6 +11,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from bascule.documents.status import ProcessStatus
+from bascule.release import Release
+from bascule_keymanager.cli.manage_orders import OrdersWait, wait_for_orders
+from bascule_keymanager.waker import OwnWorkers
+
 KEY = {"name": "k", "algorithm": "aes", "bit_length": 256, "mode": "cbc"}
 
 
@@ -319,3 +324,36 @@ def test_the_sweep_sees_only_orders_that_wait_long_enough(client, keymanager):
     assert keymanager.orders.pending(older_than_s=60, most=10) == []
     assert [waiting.id for waiting in keymanager.orders.pending(older_than_s=0, most=10)] == keymanager.wakes
     assert keymanager.orders.count_pending() == 1
+
+
+def test_orders_in_hand_are_waited_for_and_later_ones_are_not(client, keymanager):
+    order(client)
+    with pytest.raises(OrdersWait, match="1 orders placed") as waits:
+        wait_for_orders(keymanager.orders, timeout_s=0.0)
+    assert waits.value.next_command == "keymanager-manage list-orders --pending"
+    worker = threading.Timer(0.5, lambda: keymanager.processor.process_id(keymanager.wakes[0]))
+    worker.start()
+    late = threading.Timer(1.8, lambda: order(client))
+    late.start()
+    wait_for_orders(keymanager.orders, timeout_s=60.0)
+    for thread in (worker, late):
+        thread.join()
+    assert keymanager.orders.count_pending() == 1
+
+
+def test_our_own_workers_are_told_of_orders_where_one_of_them_lives():
+    now, asked, processes = [0.0], [], []
+    ours = OwnWorkers(lambda: asked.append(1) or processes, clock=lambda: now[0])
+
+    def process(role, state):
+        return ProcessStatus(f"{role}-1", role, Release.parse("2026.2.1"), 1, state, 0.0, 1)
+
+    assert not ours.are_there()
+    processes += [process("api", "live"), process("worker", "draining"), process("worker", "dead")]
+    now[0] = 5.0
+    assert not ours.are_there()
+    processes.append(process("worker", "live"))
+    assert not ours.are_there()  # it was asked a moment ago
+    now[0] = 10.0
+    assert ours.are_there()
+    assert len(asked) == 3

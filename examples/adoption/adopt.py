@@ -1,0 +1,329 @@
+"""Roll a running Barbican 23 to the key manager under load, back, forward again, and on to the next release.
+
+One database, one broker, one Keystone, one balancer and one configuration file serve both. MariaDB, RabbitMQ and
+HAProxy are private instances of this machine's packages (installed first when they are absent and we are root),
+Barbican and Keystone come from PyPI. Everything else is what an operator does, with the commands of `bascule`
+(docs/howto/adopt-a-running-barbican.md). Every way is measured and judged by itself.
+
+Exit codes: 0 all ways passed, 1 one was refused or failed, 3 too little was measured to say.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bascule.cli.progress import PlainReporter
+from bascule.cli.verdict import print_verdict
+from bascule.documents.evidence import Evidence, Verdict
+from bascule.documents.journal import RunDocument
+from bascule.errors import BasculeError
+from bascule.fleet import operations
+from bascule.fleet.config import FleetConfig
+from bascule.fleet.fleet import Fleet
+from bascule.gate.history import read_history
+from bascule.gate.process import LoadProcess
+from bascule.gate.report import write_report
+from bascule.gate.verdict import Limits, judge, worst
+from bascule.release import Release
+from bascule.testing.servers import HAProxy, MariaDB, RabbitMQ, clean_stale, one_backend
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+
+from barbican_recording import people as identity
+from barbican_recording.servers import KEYSTONE, install, keystone
+
+ROOT = Path(__file__).resolve().parents[2]
+BARBICAN, OURS, NEXT = (Release.parse(name) for name in ("23.0.0", "2026.2.1", "2027.2"))
+BASCULE = [sys.executable, "-m", "bascule.cli"]
+WORKLOAD = Path(__file__).with_name("workload.toml")
+CODES: dict[Verdict, int] = {"PASS": 0, "REFUSE": 1, "INCONCLUSIVE": 3}
+# What Barbican's worker has forgotten is done by ours two minutes later.
+ORDERS_S = 200.0
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way that the fleet is taken under load: its name, where it begins and ends, and how it is gone."""
+
+    name: str
+    source: Release
+    target: Release
+    go: Callable[[Fleet], RunDocument]
+    mode: str = "finished"
+
+
+def main() -> int:
+    """Run all of it; the fleet and its servers are stopped at the end, the work directory stays to be looked at."""
+    options = read_options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped then, too
+    work = options.work.absolute()
+    folder = work / "fleet"
+    try:
+        remove_earlier(work)
+        with contextlib.ExitStack() as stack:
+            fleet, token = start_servers(stack, folder, options)
+            workload = write_workload(work / "workload.toml", token)
+            say(f"starting Barbican {BARBICAN}: two API processes and a worker, beside one Keystone")
+            bascule(folder, "fleet", "start", str(BARBICAN))
+            make_project(fleet.config.url, token)
+            found = [measure(fleet, way, workload, work / way.name, options) for way in ways(options)]
+        summarise(found)
+        return CODES[worst([evidence.verdict for _, evidence in found])]
+    except BasculeError as refused:
+        say(f"error: {refused.sentence}")
+        if refused.next_command:
+            say(f"next: {refused.next_command}")
+        return 1
+
+
+def ways(options: argparse.Namespace) -> Iterator[Way]:
+    """Yield the ways in their order."""
+    known = {
+        "forward": Way("forward", BARBICAN, OURS, lambda fleet: upgrade(fleet, OURS)),
+        "back": Way("back", BARBICAN, OURS, roll_back, mode="rolled-back"),
+        "again": Way("again", BARBICAN, OURS, lambda fleet: upgrade(fleet, OURS)),
+        "onward": Way("onward", OURS, NEXT, lambda fleet: upgrade(fleet, NEXT)),
+    }
+    for name in options.ways.split(","):
+        yield known[name]
+
+
+def measure(
+    fleet: Fleet, way: Way, workload: Path, directory: Path, options: argparse.Namespace
+) -> tuple[Way, Evidence]:
+    """Go one way under load, read everything back, and judge what clients saw."""
+    directory.mkdir(parents=True)
+    load = LoadProcess(
+        workload, fleet.config.url, directory,
+        rate=options.rate, seed=options.seed, preload=options.preload, orders_s=ORDERS_S,
+    )  # fmt: skip
+    say(f"--- {way.name}: {options.preload} secrets, then {options.rate:g} requests/s from now to the end")
+    with load:
+        load.wait_ready(600.0)
+        time.sleep(options.baseline_s)
+        run = way.go(fleet)
+        time.sleep(options.tail_s)
+        say("reading back everything that was acknowledged")
+        load.stop(900.0)
+    # Ours lists and counts as the gate asks; so does Barbican, but for the order of a list, which it does not promise.
+    limits = Limits(mixed_answers=options.least_mixed, rate_per_s=options.least_rate, modes=(way.mode,))
+    evidence = judge(load.history, run, (), source=way.source, target=way.target, limits=limits)
+    write_report(evidence, directory)
+    print_verdict(evidence, report=directory / "report.html")
+    for who, number in sorted(failures(load.history).items()):
+        print(f"  failed: {number} answered by {who}")
+    return way, evidence
+
+
+def failures(history: Path) -> Counter[str]:
+    """Return how many requests failed, by the release that answered or should have."""
+    failed = [each for each in read_history(history) if each.phase != "preload" and each.outcome != "ok"]
+    return Counter(f"{each.release or 'nobody'}: {each.op}, {each.status or each.error}" for each in failed)
+
+
+def upgrade(fleet: Fleet, target: Release) -> RunDocument:
+    """Plan, show the plan, and do it."""
+    plan, facts = operations.create_plan(fleet, target)
+    path = operations.save_plan(fleet, plan, facts)
+    bascule(fleet.config.path.parent, "plan", "show", str(path))
+    return went(fleet, lambda: operations.apply(fleet, path, PlainReporter()))
+
+
+def roll_back(fleet: Fleet) -> RunDocument:
+    """Take the last run back."""
+    return went(fleet, lambda: operations.roll_back(fleet, PlainReporter()))
+
+
+def went(fleet: Fleet, go: Callable[[], RunDocument]) -> RunDocument:
+    """Return the run as it ended; one that stopped is judged as it stands."""
+    try:
+        return go()
+    except BasculeError as refused:
+        say(f"it stopped: {refused.sentence}")
+        document = operations.run_document(fleet)
+        if document is None:
+            raise
+        return document
+
+
+def summarise(found: list[tuple[Way, Evidence]]) -> None:
+    """Print the figures of all ways in one table."""
+    print(f"\n{'way':<10}{'verdict':<14}{'requests':>9}{'/s':>7}{'failed':>8}{'lost':>6}{'wrong':>7}"
+          f"{'orders':>8}{'lost':>6}{'twice':>7}{'mixed s':>9}{'p50 ms':>8}{'p99 ms':>8}")  # fmt: skip
+    for way, seen in found:
+        overall = next(part for part in seen.latency if part.phase == "all")
+        print(f"{way.name:<10}{seen.verdict:<14}{seen.requests:>9}{seen.load_rate_per_s:>7.1f}{seen.failed:>8}"
+              f"{seen.lost:>6}{seen.wrong:>7}{seen.orders.accepted:>8}{seen.orders.lost:>6}{seen.orders.doubled:>7}"
+              f"{seen.mixed_seconds:>9.1f}{overall.p50_ms:>8.1f}{overall.p99_ms:>8.1f}")  # fmt: skip
+
+
+def start_servers(stack: contextlib.ExitStack, folder: Path, options: argparse.Namespace) -> tuple[Fleet, str]:
+    """Start everything around the two services, and write the operator's files; return the fleet and a token."""
+    say("starting MariaDB, RabbitMQ, HAProxy and Keystone")
+    mariadb = stack.enter_context(MariaDB())
+    rabbitmq = stack.enter_context(RabbitMQ())
+    haproxy = stack.enter_context(HAProxy(one_backend("api", slots=8, check_path="/")))
+    programs = install(options.cache.absolute(), "keystone", KEYSTONE)
+    password = secrets.token_urlsafe(12)
+    url = stack.enter_context(keystone(programs, folder.parent / "keystone", password))
+    token_check = identity.service_user(url, password)
+    token = identity.make_people(url, password)["member"].token
+    write_configuration(folder / "config" / "barbican.conf", mariadb, rabbitmq, haproxy.url, token_check)
+    write_fleet(folder, options, haproxy)
+    stack.callback(stop_fleet, folder)
+    return Fleet.open(FleetConfig.load(folder / "fleet.toml")), token
+
+
+def write_configuration(
+    path: Path, mariadb: MariaDB, rabbitmq: RabbitMQ, url: str, token_check: dict[str, str]
+) -> None:
+    """Write Barbican's configuration file; the key manager reads the same."""
+    # The character set that Barbican's tables are made for.
+    database = mariadb.new_database().replace("utf8mb4", "utf8")
+    kek = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    conf = f"""\
+        [DEFAULT]
+        host_href = {url}
+        transport_url = {rabbitmq.transport_url}
+        db_auto_create = False
+        # Fewer tasks at a time than a worker of Barbican has database connections (15), or tasks fail for want of one.
+        executor_thread_pool_size = 10
+        sql_connection = {database}
+        [database]
+        connection = {database}
+        [queue]
+        enable = True
+        asynchronous_workers = 1
+        # Ours: both have the same broker, until Barbican is gone for good.
+        share_with_barbican = True
+        [secretstore]
+        enabled_secretstore_plugins = store_crypto
+        [crypto]
+        enabled_crypto_plugins = simple_crypto
+        [simple_crypto_plugin]
+        kek = '{kek}'
+        [keystone_authtoken]
+        """
+    lines = "\n".join(f"{name} = {value}" for name, value in token_check.items())
+    path.parent.mkdir(parents=True)
+    path.touch(mode=0o600)
+    path.write_text(textwrap.dedent(conf) + lines + "\n")
+
+
+def write_fleet(folder: Path, options: argparse.Namespace, haproxy: HAProxy) -> None:
+    """Write the fleet file: Barbican's recipe for what runs, and our releases for what it is to become."""
+    config = folder / "config"
+    fleet = f"""\
+        [fleet]
+        name = "keys"
+        recipe = "barbican"
+        releases = "{options.releases.absolute()}"
+        state = "state"
+
+        [variables]
+        config_dir = "{config}"
+        config_file = "{config / "barbican.conf"}"
+
+        [balancer]
+        kind = "haproxy"
+        socket = "{haproxy.socket}"
+        backend = "api"
+        url = "{haproxy.url}"
+
+        [[nodes]]
+        name = "node-1"
+        transport = "local"
+
+        [roles.api]
+        count = 2
+        nodes = ["node-1"]
+        ports = [21100, 21199]
+
+        [roles.worker]
+        count = 1
+        nodes = ["node-1"]
+        """
+    (folder / "fleet.toml").write_text(textwrap.dedent(fleet))
+
+
+def write_workload(path: Path, token: str) -> Path:
+    """Write the load with the token in it, for nobody else to read; return where."""
+    path.touch(mode=0o600)
+    path.write_text(f'{WORKLOAD.read_text()}\n[variables]\ntoken = "{token}"\n')
+    return path
+
+
+def make_project(url: str, token: str) -> None:
+    """Place and cancel one secret, alone: Barbican answers two first requests of a new project at once with one 500."""
+    body = b'{"name": "first", "payload": "first", "payload_content_type": "text/plain"}'
+    headers = {"Content-Type": "application/json", "X-Auth-Token": token}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/v1/secrets", body, headers), timeout=60) as answer:
+        ref = json.load(answer)["secret_ref"]
+    with urllib.request.urlopen(urllib.request.Request(ref, headers=headers, method="DELETE"), timeout=60):
+        pass  # urlopen raises unless it is gone
+
+
+def bascule(folder: Path, *words: str) -> None:
+    """Run one command of bascule on the fleet, as an operator would type it; end when it fails."""
+    environment = {**os.environ, "BASCULE_FLEET": str(folder / "fleet.toml")}
+    done = subprocess.run([*BASCULE, *words], env=environment, check=False)
+    if done.returncode != 0:
+        sys.exit(f"bascule {' '.join(words)} ended with {done.returncode}")
+
+
+def stop_fleet(folder: Path) -> None:
+    """Stop every process of the fleet."""
+    try:
+        operations.stop_fleet(Fleet.open(FleetConfig.load(folder / "fleet.toml")))
+    except BasculeError as refused:
+        say(f"processes of the fleet may still run; look below {folder / 'state'}: {refused.sentence}")
+
+
+def remove_earlier(work: Path) -> None:
+    """Stop what an earlier run left running, when it was killed, and start from an empty directory."""
+    clean_stale()
+    if (work / "fleet" / "fleet.toml").exists():
+        stop_fleet(work / "fleet")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+
+
+def read_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Adopt a running Barbican 23, and go back, under load.")
+    parser.add_argument("--work", type=Path, default=Path("build/adoption"), help="fleet, logs and reports")
+    parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where Keystone is installed, once")
+    parser.add_argument("--releases", type=Path, default=ROOT / "releases", help="releases of the key manager")
+    parser.add_argument("--ways", default="forward,back,again,onward", help="which ways to go, in this order")
+    parser.add_argument("--rate", type=float, default=60.0, help="requests per second (Barbican does about 90 at most)")
+    parser.add_argument("--preload", type=int, default=300, help="secrets that are made before each way")
+    parser.add_argument("--baseline-s", type=float, default=10.0, help="seconds of load before each way")
+    parser.add_argument("--tail-s", type=float, default=10.0, help="seconds of load after it")
+    parser.add_argument("--least-rate", type=float, default=50.0, help="a slower load says nothing")
+    parser.add_argument("--least-mixed", type=int, default=300, help="answers that each side must give while both run")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the load")
+    return parser.parse_args()
+
+
+def say(text: str) -> None:
+    """Talk to stderr; results go to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
