@@ -79,6 +79,7 @@ COMMANDS = (
     "status",
     "pin_hold",
     "pin_release",
+    "pin_lower",
 )
 
 

@@ -65,7 +65,22 @@ def test_roll_back_after_any_step_before_contract_ends_at_the_old_release(planne
     assert releases_running(fleet) == ["1.0"]
     assert service_state(fleet)["phase"] == "planned"
     assert service_state(fleet)["hold"] is None
+    lifted = STEPS_BEFORE_CONTRACT.index(until) >= STEPS_BEFORE_CONTRACT.index("pin-lift")
+    assert service_state(fleet).get("lowered", []) == (["1.0"] if lifted else [])
     assert {fact.name for fact in fleet.observe().instances} == {"api-1", "api-2", "worker-1"}
+
+
+def test_no_old_process_starts_before_what_it_does_not_read_is_rewritten(planned):
+    fleet, path = planned
+    with pytest.raises(Stopped):
+        operations.apply(fleet, path, Silent(), until="soak:final")
+    fleet.extra_env["STUB_BREAK"] = "lower"
+    with pytest.raises(StepStopped, match="one row resists"):
+        operations.roll_back(fleet, Silent())
+    assert releases_running(fleet) == ["2.0"]
+    del fleet.extra_env["STUB_BREAK"]
+    assert operations.roll_back(fleet, Silent()).mode == "rolled-back"
+    assert service_state(fleet)["lowered"] == ["1.0"]
 
 
 def test_roll_back_after_contract_refuses_and_says_what_would_be_lost(planned):
