@@ -29,6 +29,7 @@ from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.manifest import build_manifest
 from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.whole_api import has_whole_api
 
 REQUEST_ID = re.compile(r"req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 VERSION = "OpenStack-API-Version"
@@ -140,7 +141,16 @@ def test_what_each_release_serves_is_what_its_manifest_says():
     for manifest in manifests:
         assert shown(latest_at(manifest.release)) == caps_at(manifest.release, manifests).api
     assert latest_at(Release.parse("2025.1")) == OLDEST
-    assert latest_at(Release.parse("2099.1")) == LATEST == max(microversions._SINCE)
+    assert latest_at(Release.parse("2099.1")) == LATEST == max(microversions._SERVED)
+
+
+@pytest.mark.parametrize(
+    ("pin", "expected"),
+    [("2026.2", False), ("2026.2.1", True), ("2026.2.9", True), ("2027.1", False), ("2027.2", True), ("2028.1", True)],
+)
+def test_the_whole_api_is_offered_where_every_process_of_the_fleet_has_it(pin, expected):
+    assert has_whole_api(Release.parse(pin)) is expected
+    assert latest_at(Release.parse(pin)) == (LATEST if expected else OLDEST)
 
 
 def test_while_the_fleet_cannot_be_asked_the_version_from_before_is_shown():

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from bascule.release import Release
+from bascule_keymanager.whole_api import has_whole_api
 
 __all__ = [
     "LATEST",
@@ -19,13 +20,9 @@ __all__ = [
 Version = tuple[int, int]
 Maximum = Callable[[], Version]
 
-# Each version with the first release that serves it. The numbers are Barbican's; we never add one of our own.
-_SINCE = {
-    (1, 0): Release.parse("2026.2"),
-    (1, 1): Release.parse("2027.2"),
-    (1, 2): Release.parse("2027.2"),
-}
-OLDEST, LATEST = min(_SINCE), max(_SINCE)
+# The numbers are Barbican's; we never add one of our own.
+_SERVED = ((1, 0), (1, 1), (1, 2))
+OLDEST, LATEST = _SERVED[0], _SERVED[-1]
 
 
 class AskedFor(Exception):
@@ -54,7 +51,7 @@ class MalformedVersion(AskedFor):
 
 def latest_at(pin: Release) -> Version:
     """Return the newest version that every process under this pin serves."""
-    return max((version for version, since in _SINCE.items() if since <= pin), default=OLDEST)
+    return LATEST if has_whole_api(pin) else OLDEST
 
 
 def shown(version: Version) -> str:
@@ -77,7 +74,7 @@ def asked_version(header: str, service: str, maximum: Maximum) -> Version:
         version = int(major), int(minor)
     except ValueError:
         raise MalformedVersion(text) from None
-    if version not in _SINCE or version > max(OLDEST, maximum()):
+    if version not in _SERVED or version > max(OLDEST, maximum()):
         raise UnservedVersion(text)
     return version
 

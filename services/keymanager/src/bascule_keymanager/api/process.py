@@ -9,7 +9,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bascule.errors import LifecycleError
 from bascule.lifecycle import Member
-from bascule.release import Release
 from bascule.rpc import Client
 from bascule_keymanager.api.app import make_app
 from bascule_keymanager.api.context import Caller
@@ -25,12 +24,10 @@ from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.waker import Waker
+from bascule_keymanager.whole_api import has_whole_api
 from bascule_keymanager.worker.api import WorkerApi
 
 __all__ = ["ApiProcess"]
-
-# Workers of earlier releases end an order for a pair of keys with an error, and know of no broker.
-_PAIRS_SINCE = _BROKER_SINCE = Release.parse("2027.2")
 
 log = get_log()
 
@@ -146,11 +143,11 @@ class OrderDesk:
     def accept(self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str) -> str:  # Any: JSON
         """Keep the order and return its id. Raises BodyRefused while an older worker may take it that cannot do it."""
         with self._member.speaking() as speech:
-            if kind == "asymmetric" and speech.pin < _PAIRS_SINCE:
+            # Workers of releases without it end an order for a pair of keys with an error, and know of no broker.
+            whole = has_whole_api(speech.pin)
+            if kind == "asymmetric" and not whole:
                 raise BodyRefused("Order", f"{kind!r} is not one of ['key']", "type")
-            # Workers of earlier releases do not listen to the broker.
-            over_broker = self._broker is not None and speech.pin >= _BROKER_SINCE
-            return self._keep(caller, kind, meta, request_id, over_broker=over_broker)
+            return self._keep(caller, kind, meta, request_id, over_broker=whole and self._broker is not None)
 
     def _keep(
         self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str, *, over_broker: bool
