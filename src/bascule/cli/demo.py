@@ -36,7 +36,7 @@ kind = "shared-socket"
 bind = "127.0.0.1:{port}"
 
 [policy]
-canary_s = 12.0
+canary_s = 14.0
 soak_s = 4.0
 
 [roles.api]
