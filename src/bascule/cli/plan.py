@@ -36,7 +36,7 @@ def create(context: click.Context, target: str, out: Path | None, *, as_json: bo
     over = skipped(fleet, made)
     if over:
         click.echo(
-            f"\nover {', '.join(map(str, over))}, whose processes never run; what they change in the schema is among the steps"
+            f"\nover {', '.join(map(str, over))}, whose processes never run: their schema changes are among the steps"
         )
     click.echo(f"\nwritten to {path}", err=True)
     click.echo("next: bascule upgrade apply", err=True)

@@ -138,6 +138,12 @@ def main(verb, *rest):
         if os.environ.get("STUB_BREAK") == "check":
             print("the configuration lacks a key", file=sys.stderr)
             sys.exit(2)
+        if os.environ.get("STUB_BREAK") in ("warns", "refuses"):
+            result = 1 if os.environ["STUB_BREAK"] == "warns" else 2
+            checks = [("quick", 0, None), ("tidy", 1, "3 rows are untidy"), ("whole", result, "a part is loose")]
+            checks = [{"check": name, "result": code, "details": text} for name, code, text in checks]
+            print(json.dumps({"checks": checks, "code": result}))
+            sys.exit(result)
     elif verb == "pin-hold":
         hold(rest[0])
     elif verb == "pin-release":
