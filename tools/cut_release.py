@@ -108,9 +108,9 @@ def build_wheel(project: Path, cut: Path) -> Path:
 
 
 def resolve(source: Path, lock: Path) -> Path:
-    """Write the hash-pinned dependencies of the service: the versions that the workspace is tested with."""
+    """Write the hash-pinned dependencies of the service and its extras: the versions that the workspace tests."""
     uv = Path(sys.executable).parent / "uv"
-    command: list[str | Path] = [uv, "pip", "compile", "--quiet", source / SERVICE / "pyproject.toml"]
+    command: list[str | Path] = [uv, "pip", "compile", "--quiet", source / SERVICE / "pyproject.toml", "--all-extras"]
     command += ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-package", "bascule"]
     command += ["--no-emit-index-url", "--no-annotate", "--no-header"]
     command += ["--constraints", source / "requirements.lock", "--output-file", lock]

@@ -32,7 +32,7 @@ def test_every_mutant_has_an_expectation():
 def test_a_bad_upgrade_is_refused_and_the_reason_names_it(new_fleet, tmp_path, name):
     database = f"sqlite:///{tmp_path / 'keymanager.sqlite'}"
     fleet = new_fleet(api=2, workers=1, drain_s=2.0, watch_s=1.5, database=database)
-    mutant = pick_mutant(MUTANTS, name)
+    mutant = pick_mutant(MUTANTS, name, OLD)
     sabotage(fleet, mutant)
     operations.install(fleet, OLD, Silent())
     rehearsal = Rehearsal(

@@ -36,7 +36,7 @@ kind = "shared-socket"
 bind = "127.0.0.1:{port}"
 
 [policy]
-canary_s = 12.0
+canary_s = 14.0
 soak_s = 4.0
 
 [roles.api]
@@ -54,6 +54,10 @@ auth_strategy = noauth
 enforce_new_defaults = True
 [database]
 connection = {database}
+# From 2027.2 on each payload has a key of its own, as soon as no older release is left that could not read it.
+[crypto]
+enabled_crypto_plugins = envelope
+enabled_crypto_plugins = simple_crypto
 [queue]
 enable = True
 [simple_crypto_plugin]
@@ -123,6 +127,7 @@ def demo(
         return
     directory = Path(tempfile.mkdtemp(prefix="bascule-demo-"))
     reporter = choose_reporter(as_json=as_json)
+    begins = Release.parse(source)
     rehearsal = Rehearsal(
         target=Release.parse(target),
         workload=folder / target / "workload.toml",
@@ -130,12 +135,12 @@ def demo(
         rate=rate,
         seed=seed,
         preload=preload,
-        mutant=pick_mutant(load_mutants(folder / target / "mutants.toml"), broken) if broken else None,
+        mutant=pick_mutant(load_mutants(folder / target / "mutants.toml"), broken, begins) if broken else None,
         database=database or _sqlite(directory),
     )
     fleet = _lay_out(directory, folder, rehearsal.database)
     try:
-        proof = _run(fleet, Release.parse(source), rehearsal, reporter, quiet=as_json)
+        proof = _run(fleet, begins, rehearsal, reporter, quiet=as_json)
     finally:
         operations.stop_fleet(fleet)
         if keep:

@@ -6,7 +6,7 @@ import click
 
 from bascule.cli.opening import as_json_option, open_fleet, print_document
 from bascule.documents.plan import Plan
-from bascule.fleet.operations import create_plan, load_plan, newest_plan, save_plan
+from bascule.fleet.operations import create_plan, load_plan, newest_plan, save_plan, skipped
 
 __all__ = ["plan", "print_plan"]
 
@@ -33,6 +33,11 @@ def create(context: click.Context, target: str, out: Path | None, *, as_json: bo
         print_document(made)
         return
     print_plan(made)
+    over = skipped(fleet, made)
+    if over:
+        click.echo(
+            f"\nover {', '.join(map(str, over))}, whose processes never run: their schema changes are among the steps"
+        )
     click.echo(f"\nwritten to {path}", err=True)
     click.echo("next: bascule upgrade apply", err=True)
 

@@ -31,6 +31,7 @@ class Manifest:
 
     `objects` maps an object's name to its frozen schema ({"version": ..., "fields": {name: type}});
     `schema` maps a phase (expand, migrate, contract) to the ids of the changes it runs;
+    `skip_level` says that it may be upgraded to over other releases, which are then not run;
     `api` is the range of advertised API versions; `drain_s` the longest that a process may take to stop.
     """
 

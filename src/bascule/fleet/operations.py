@@ -32,6 +32,7 @@ __all__ = [
     "roll_back",
     "run_document",
     "save_plan",
+    "skipped",
     "stop_fleet",
 ]
 
@@ -55,6 +56,13 @@ def create_plan(fleet: Fleet, target: Release, *, install: bool = False) -> tupl
         durations=_durations(fleet),
     )
     return (build_install(inputs) if install else build_upgrade(inputs)), facts
+
+
+def skipped(fleet: Fleet, plan: Plan) -> tuple[Release, ...]:
+    """Return the fleet's releases that a plan goes over: their schema changes are made, their processes never run."""
+    if plan.source is None:
+        return ()
+    return tuple(release for release in fleet.releases.train.between(plan.source, plan.target) if release < plan.target)
 
 
 def save_plan(fleet: Fleet, plan: Plan, facts: Facts, path: Path | None = None) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from bascule.documents.codec import to_plain
 from bascule.errors import BasculeError, PlanRefused
 from bascule.fleet.fleet import Fleet
+from bascule.fleet.own_checks import ask_own_checks
 from bascule.release import Release
 
 __all__ = ["Finding", "preflight", "refuse_on_findings"]
@@ -106,8 +107,8 @@ def _running(fleet: Fleet) -> str:
 
 
 def _own_checks(fleet: Fleet, target: Release) -> str:
-    fleet.command(target, "check", timeout_s=120.0, exclusive=False)
-    return f"{target} says that it can take over"
+    warnings, said = ask_own_checks(fleet, target, timeout_s=120.0)
+    return f"{target} says that it can take over{f', and warns: {said}' if warnings else ''}"
 
 
 def as_document(findings: list[Finding]) -> dict[str, object]:

@@ -80,6 +80,7 @@ COMMANDS = (
     "settle",
     "pin_hold",
     "pin_release",
+    "pin_lower",
 )
 
 

@@ -14,6 +14,7 @@ from bascule.fleet.drivers.process import ProcessRuntime
 from bascule.fleet.engine import Reporter
 from bascule.fleet.fleet import Fleet
 from bascule.fleet.runtime import InstanceName, Stopped
+from bascule.release import Release
 
 __all__ = ["Mutant", "Saboteur", "load_mutants", "pick_mutant", "sabotage"]
 
@@ -32,7 +33,8 @@ class Mutant:
     """One way to upgrade badly.
 
     `environment` is given to every process; `stop_signal` replaces the recipe's; `sql` (by dialect) is run on the
-    service's database after the step `after`, as a hasty human would.
+    service's database after the step `after`, as a hasty human would. `upgrades_from` names the releases whose upgrade
+    it spoils, where that is not every one: a trigger can only be missing where there must be one.
     """
 
     what: str
@@ -40,6 +42,7 @@ class Mutant:
     stop_signal: str | None = None
     after: str | None = None
     sql: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    upgrades_from: tuple[Release, ...] = ()
 
 
 def load_mutants(path: Path) -> dict[str, Mutant]:
@@ -51,11 +54,14 @@ def load_mutants(path: Path) -> dict[str, Mutant]:
     return {name: from_plain(Mutant, item, strict=True, where=f"{path.name}: {name}") for name, item in data.items()}
 
 
-def pick_mutant(mutants: Mapping[str, Mutant], name: str) -> Mutant:
-    """Return the mutant of that name. Raises UnknownMutant with a near match."""
+def pick_mutant(mutants: Mapping[str, Mutant], name: str, source: Release) -> Mutant:
+    """Return the mutant of that name. Raises UnknownMutant with a near match, SpoilsNothing."""
     if name not in mutants:
         raise UnknownMutant(name, list(mutants))
-    return mutants[name]
+    mutant = mutants[name]
+    if mutant.upgrades_from and source not in mutant.upgrades_from:
+        raise SpoilsNothing(name, mutant, source)
+    return mutant
 
 
 class UnknownMutant(GateError):
@@ -66,6 +72,18 @@ class UnknownMutant(GateError):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
         super().__init__(f"there is no bad upgrade called {name!r}; {hint}", next_command="bascule demo --help")
+
+
+class SpoilsNothing(GateError):
+    """The mutant would change nothing about this upgrade, so that a PASS of it would say nothing."""
+
+    def __init__(self, name: str, mutant: Mutant, source: Release) -> None:
+        self.name, self.source = name, source
+        spoils = " or ".join(map(str, mutant.upgrades_from))
+        super().__init__(
+            f"the bad upgrade {name!r} spoils one from {spoils}; one from {source} has nothing that it could spoil",
+            next_command=f"bascule demo --from {mutant.upgrades_from[0]} --break {name}",
+        )
 
 
 def sabotage(fleet: Fleet, mutant: Mutant) -> None:

@@ -97,7 +97,9 @@ def _upgrade(
 ) -> tuple[RunDocument, BasculeError | None]:
     plan, facts = operations.create_plan(fleet, rehearsal.target)
     path = operations.save_plan(fleet, plan, facts)
-    say(f"planned {len(plan.steps)} steps, about {sum(step.estimate.p50_s for step in plan.steps):.0f} s: {path}")
+    over = ", ".join(map(str, operations.skipped(fleet, plan)))
+    seconds = sum(step.estimate.p50_s for step in plan.steps)
+    say(f"planned {len(plan.steps)} steps{f' over {over}' if over else ''}, about {seconds:.0f} s: {path}")
     if rehearsal.mutant is not None:
         reporter = Saboteur(reporter, fleet, rehearsal.mutant, rehearsal.database)
     try:

@@ -2,7 +2,7 @@
 
 service.py serve | work            a process, until SIGTERM
 service.py schema PHASE            expand, migrate, contract, rollback
-service.py status | check | pin-hold RELEASE | pin-release
+service.py status | check | pin-hold RELEASE | pin-release | pin-lower RELEASE
 """
 
 import fcntl
@@ -111,6 +111,15 @@ def hold(release):
     edit(lambda state: state.update(hold=release))
 
 
+def lower(release):
+    """Rewrite what that release does not read, which nothing may write any more."""
+    if os.environ.get("STUB_BREAK") == "lower":
+        print("one row resists", file=sys.stderr)
+        sys.exit(1)
+    state = edit(lambda state: state.setdefault("lowered", []).append(release))
+    assert state["hold"] == release, state
+
+
 def status():
     state = edit(lambda state: None)
     pin = state["hold"] or RELEASE
@@ -129,10 +138,18 @@ def main(verb, *rest):
         if os.environ.get("STUB_BREAK") == "check":
             print("the configuration lacks a key", file=sys.stderr)
             sys.exit(2)
+        if os.environ.get("STUB_BREAK") in ("warns", "refuses"):
+            result = 1 if os.environ["STUB_BREAK"] == "warns" else 2
+            checks = [("quick", 0, None), ("tidy", 1, "3 rows are untidy"), ("whole", result, "a part is loose")]
+            checks = [{"check": name, "result": code, "details": text} for name, code, text in checks]
+            print(json.dumps({"checks": checks, "code": result}))
+            sys.exit(result)
     elif verb == "pin-hold":
         hold(rest[0])
     elif verb == "pin-release":
         hold(None)
+    elif verb == "pin-lower":
+        lower(rest[0])
 
 
 if __name__ == "__main__":

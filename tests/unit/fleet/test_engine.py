@@ -13,6 +13,7 @@ from support.stub_fleet import NEW, OLD, releases_running, service_state, starts
 from bascule.errors import PlanRefused
 from bascule.fleet import operations
 from bascule.fleet.engine import Silent, StepStopped, Stopped
+from bascule.fleet.preflight import preflight
 
 STEPS_BEFORE_CONTRACT = [
     "stage:local",
@@ -65,7 +66,22 @@ def test_roll_back_after_any_step_before_contract_ends_at_the_old_release(planne
     assert releases_running(fleet) == ["1.0"]
     assert service_state(fleet)["phase"] == "planned"
     assert service_state(fleet)["hold"] is None
+    lifted = STEPS_BEFORE_CONTRACT.index(until) >= STEPS_BEFORE_CONTRACT.index("pin-lift")
+    assert service_state(fleet).get("lowered", []) == (["1.0"] if lifted else [])
     assert {fact.name for fact in fleet.observe().instances} == {"api-1", "api-2", "worker-1"}
+
+
+def test_no_old_process_starts_before_what_it_does_not_read_is_rewritten(planned):
+    fleet, path = planned
+    with pytest.raises(Stopped):
+        operations.apply(fleet, path, Silent(), until="soak:final")
+    fleet.extra_env["STUB_BREAK"] = "lower"
+    with pytest.raises(StepStopped, match="one row resists"):
+        operations.roll_back(fleet, Silent())
+    assert releases_running(fleet) == ["2.0"]
+    del fleet.extra_env["STUB_BREAK"]
+    assert operations.roll_back(fleet, Silent()).mode == "rolled-back"
+    assert service_state(fleet)["lowered"] == ["1.0"]
 
 
 def test_roll_back_after_contract_refuses_and_says_what_would_be_lost(planned):
@@ -144,6 +160,24 @@ def test_a_release_that_says_no_stops_the_run_before_anything_is_migrated(planne
     with pytest.raises(StepStopped, match="the configuration lacks a key"):
         operations.apply(fleet, path, Silent())
     assert service_state(fleet)["phase"] == "planned"
+
+
+def test_a_release_that_only_warns_is_rolled_to_and_the_warning_is_shown(planned):
+    fleet, _ = planned
+    fleet.extra_env["STUB_BREAK"] = "warns"
+    for until in ("check", "expand"):  # the second time the release is staged, so that preflight asks it too
+        plan, facts = operations.create_plan(fleet, NEW)
+        with pytest.raises(Stopped):
+            operations.apply(fleet, operations.save_plan(fleet, plan, facts), Silent(), until=until)
+        if until == "check":
+            operations.roll_back(fleet, Silent())
+    own = next(finding for finding in preflight(fleet, NEW) if finding.name == "service")
+    assert own.result == "passed"
+    assert own.seen.endswith("can take over, and warns: tidy: 3 rows are untidy; whole: a part is loose")
+    fleet.extra_env["STUB_BREAK"] = "refuses"
+    own = next(finding for finding in preflight(fleet, NEW) if finding.name == "service")
+    assert own.result == "failed"
+    assert own.seen.endswith("failed with 2: whole: a part is loose")
 
 
 def test_pause_resume_abort_and_roll_back_are_durable(planned):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bascule.errors import StepFailed
+from bascule.fleet.drivers.local import LocalTransport
 from bascule.fleet.drivers.process import ProcessRuntime
 from bascule.fleet.runtime import InstanceName, StartSpec
 from bascule.release import Release
@@ -158,3 +159,26 @@ process.ProcessRuntime(Path({str(tmp_path / "run")!r})).start(spec, timeout_s=5)
     up(runtime)
     assert starts(runtime) == 1
     runtime.stop(NAME, signal_name="TERM", timeout_s=5)
+
+
+SAYS = "import os; open('up', 'w').write(os.environ.get('PYTHONPATH', 'none') + os.environ.get('PLAIN', ''))"
+
+
+def test_a_process_does_not_import_what_lies_about_where_bascule_runs(runtime, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PLAIN", "-kept")
+    runtime.start(spec(SAYS), timeout_s=5)
+    said = runtime.directory(NAME) / "up"
+    eventually(lambda: said.exists() and said.read_text() == "none-kept")
+
+
+def test_what_the_fleet_file_says_of_imports_is_given_to_processes_and_commands(runtime, monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONPATH", "/from/outside")
+    said = {"PYTHONPATH": str(tmp_path)}
+    runtime.start(StartSpec(NAME, "api", (sys.executable, "-c", SAYS), env=said), timeout_s=5)
+    up = runtime.directory(NAME) / "up"
+    eventually(lambda: up.exists() and up.read_text() == str(tmp_path))
+    show = [sys.executable, "-c", "import os; print(os.environ.get('PYTHONPATH'))"]
+    local = LocalTransport("local")
+    assert local.run(show, env=said, timeout_s=10).stdout == f"{tmp_path}\n"
+    assert local.run(show, env={}, timeout_s=10).stdout == "None\n"

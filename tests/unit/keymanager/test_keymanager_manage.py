@@ -12,10 +12,12 @@ from cryptography.fernet import Fernet
 
 from bascule_keymanager.cli.manage import group
 from bascule_keymanager.clock import utc_now
+from bascule_keymanager.crypto.envelope import Envelope
 from bascule_keymanager.crypto.simple import SimpleCrypto
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.storage.clean import Cleaner
 from bascule_keymanager.storage.project_end import Ended, ProjectEnd
+from bascule_keymanager.storage.reseal import Resealer
 
 LONG_AGO = utc_now() - dt.timedelta(days=400)
 
@@ -180,6 +182,36 @@ def test_payloads_move_to_a_format_only_when_the_pin_allows_and_back_at_any_time
     assert manage("payloads", "reseal", "--to", "simple_crypto") == "1 payloads\n"
     assert sql(keymanager, names) == [(SimpleCrypto.plugin_name,)]
     assert "rot13 is not configured" in manage("payloads", "reseal", "--to", "rot13", code=2)
+
+
+def test_what_an_older_release_does_not_read_is_rewritten_with_the_pin_held_there(keymanager, post_secret, manage):
+    old, other = post_secret("old"), post_secret("other")
+    names = "SELECT k.plugin_name, count(*) FROM encrypted_data e JOIN kek_data k ON k.id = e.kek_id GROUP BY 1"
+    plugins = keymanager.parts.crypto_plugins
+    resealer = Resealer(keymanager.database, keymanager.projects, plugins, plugins[Envelope.plugin_name])
+    assert resealer.run_batch().resealed == 2
+    keymanager.parts.registry.create_tables()
+    configured = "[crypto]\nenabled_crypto_plugins = envelope\nenabled_crypto_plugins = simple_crypto\n"
+    refused = manage("pin", "lower", "2027.1", code=1, also=configured)
+    assert "next: keymanager-manage pin hold 2027.1" in refused
+    assert manage("pin", "hold", "2027.2")
+    assert "hold it there first" in manage("pin", "lower", "2027.1", code=1, also=configured)
+    assert manage("pin", "hold", "2027.1")
+    assert manage("pin", "lower", "2027.1", also=configured) == "2 payloads\n"
+    assert sql(keymanager, names) == [(SimpleCrypto.plugin_name, 2)]
+    assert manage("pin", "lower", "2027.1", also=configured) == "0 payloads\n"
+    client = keymanager.client()
+    assert [client.simulate_get(path + "/payload").text for path in (old, other)] == ["old", "other"]
+
+
+def test_payloads_that_the_older_release_reads_stay_as_they_are(keymanager, post_secret, manage):
+    post_secret("payload")
+    manage("simple_crypto", "new_pkek", "--project", "p1")
+    keymanager.parts.registry.create_tables()
+    manage("pin", "hold", "2027.1")
+    before = sql(keymanager, "SELECT kek_id, cypher_text FROM encrypted_data")
+    assert manage("pin", "lower", "2027.1") == "0 payloads\n"
+    assert sql(keymanager, "SELECT kek_id, cypher_text FROM encrypted_data") == before
 
 
 def test_the_module_s_commands_say_which_option_is_missing(manage):

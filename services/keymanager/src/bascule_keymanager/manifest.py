@@ -24,6 +24,7 @@ def build_manifest() -> Manifest:
         service=SERVICE,
         release=RELEASE,
         upgrades_from=UPGRADES_FROM,
+        skip_level=len(UPGRADES_FROM) > 1,
         schema=dict.fromkeys(_PHASES, ids),
         objects=schemas_of(OBJECTS, RELEASE),
         rpc=rpc_manifest(WorkerApi, RELEASE),

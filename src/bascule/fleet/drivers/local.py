@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bascule.fleet.drivers.inherited import environment_with
 from bascule.fleet.transport import CommandFailed, Completed, NodeUnreachable, OnLine
 
 __all__ = ["LocalTransport"]
@@ -57,7 +58,7 @@ class LocalTransport:
         try:
             process = subprocess.Popen(
                 argv,
-                env={**os.environ, **env},
+                env=environment_with(env),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

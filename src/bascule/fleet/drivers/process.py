@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bascule.errors import StepFailed
+from bascule.fleet.drivers.inherited import environment_with
 from bascule.fleet.drivers.local import last_line
 from bascule.fleet.runtime import InstanceName, StartSpec, Stopped
 from bascule.release import Release
@@ -71,7 +72,7 @@ class ProcessRuntime:
             self._children[directory] = os.posix_spawn(
                 "/bin/sh",
                 ["/bin/sh", "-c", _WRAPPER, str(directory), *spec.argv],
-                {**os.environ, **spec.env},
+                environment_with(spec.env),
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),

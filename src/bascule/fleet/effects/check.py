@@ -1,10 +1,9 @@
 """check: the release's own upgrade checks, from its own environment; they change nothing."""
 
-import json
-
 from bascule.documents.plan import Step
 from bascule.errors import StepFailed
 from bascule.fleet.effects.effect import Context, Seen
+from bascule.fleet.own_checks import ask_own_checks
 from bascule.fleet.transport import CommandFailed
 
 __all__ = ["Check"]
@@ -16,16 +15,13 @@ class Check:
     def do(self, context: Context, step: Step) -> None:
         """Ask the release. Raises StepFailed with what it said."""
         try:
-            done = context.fleet.command(context.target, "check", timeout_s=step.timeout_s, exclusive=False)
+            warnings, said = ask_own_checks(context.fleet, context.target, timeout_s=step.timeout_s)
         except CommandFailed as failed:
-            if failed.returncode == 1:
-                context.say(f"warning: {failed.said}")
-                return
             raise StepFailed(
                 f"{context.target} says that it cannot take over: {failed.said}",
                 next_command="bascule upgrade roll-back",
             ) from failed
-        context.say(_summary(done.stdout))
+        context.say(f"warning: {said}" if warnings else said)
 
     def probe(self, context: Context, step: Step) -> Seen:  # noqa: ARG002
         """Look at nothing: a check leaves nothing behind and is simply asked again."""
@@ -37,11 +33,3 @@ class Check:
     def probe_undone(self, context: Context, step: Step) -> Seen:  # noqa: ARG002
         """Nothing has to be gone."""
         return Seen.PASSED
-
-
-def _summary(stdout: str) -> str:
-    try:
-        checks = json.loads(stdout).get("checks", [])
-    except (ValueError, AttributeError):
-        return "passed"
-    return f"{len(checks)} checks passed"

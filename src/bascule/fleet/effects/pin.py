@@ -11,6 +11,7 @@ from bascule.release import Release
 __all__ = ["PinHold", "PinLift"]
 
 _POLL_S = 0.3
+_REWRITE_S = 86_400.0  # of all that was stored since the pin rose
 
 
 class PinHold:
@@ -50,15 +51,21 @@ class PinLift:
         return Seen.PASSED if status is not None and _works_by(status, context.target) else Seen.FAILED
 
     def undo(self, context: Context, step: Step) -> None:
-        """Hold the old release's pin, so that new processes write what the old ones read, before any of those start."""
-        _hold(context, step, Release.parse(str(step.args["from"])), context.target)
+        """Have new processes write what old ones read, and rewrite what those do not, before any of those starts."""
+        old = Release.parse(str(step.args["from"]))
+        _hold(context, step, old, context.target)
+        if context.fleet.has_command(context.target, "pin_lower"):
+            context.say(f"rewriting what {old} does not read")
+            context.fleet.command(context.target, "pin_lower", timeout_s=_REWRITE_S, pin=str(old))
 
     def probe_undone(self, context: Context, step: Step) -> Seen:
-        """Look that every live process works by the old pin."""
+        """Look that every live process works by the old pin; what was rewritten cannot be seen from here."""
         status = context.fleet.service_status(context.target)
         old = Release.parse(str(step.args["from"]))
         lowered = status is not None and status.pin_hold == old and _works_by(status, old)
-        return Seen.PASSED if lowered else Seen.FAILED
+        if not lowered:
+            return Seen.FAILED
+        return Seen.INCONCLUSIVE if context.fleet.has_command(context.target, "pin_lower") else Seen.PASSED
 
 
 def _hold(context: Context, step: Step, pin: Release, by: Release) -> None:

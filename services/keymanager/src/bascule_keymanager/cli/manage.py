@@ -7,7 +7,7 @@ import click
 from bascule.documents.codec import to_plain
 from bascule.documents.status import ServiceStatus
 from bascule.release import Release
-from bascule_keymanager.cli.manage_crypto import hsm, payloads, simple_crypto
+from bascule_keymanager.cli.manage_crypto import hsm, lower_payloads, payloads, simple_crypto
 from bascule_keymanager.cli.manage_db import db
 from bascule_keymanager.cli.manage_orders import await_orders
 from bascule_keymanager.cli.refusal import refusals
@@ -103,6 +103,19 @@ def let_go(config_file: str | None) -> None:
         parts.registry.create_tables()
         parts.registry.release_hold()
     click.echo("the pin is no longer held")
+
+
+@pin.command()
+@click.argument("release")
+@click.pass_obj
+def lower(config_file: str | None, release: str) -> None:
+    """Rewrite what is stored in formats that RELEASE does not read; the pin must be held there.
+
+    Before a process of RELEASE starts again. In batches; safe to stop, and to run while everything works.
+    """
+    with refusals():
+        done = lower_payloads(Parts(load_settings(config_file)), Release.parse(release))
+    click.echo(f"{done} payloads")
 
 
 @pin.command()

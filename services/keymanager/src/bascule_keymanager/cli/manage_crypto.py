@@ -1,18 +1,23 @@
 """keymanager-manage simple_crypto, hsm and payloads: wrap keys again, make new ones, and seal payloads with them."""
 
+from collections.abc import Sequence
+
 import click
 
+from bascule.lifecycle.pin import LIVE_STATES
+from bascule.release import Release
 from bascule_keymanager.cli.refusal import refusals
 from bascule_keymanager.config import load_settings
 from bascule_keymanager.crypto.configured import plugin_names
 from bascule_keymanager.crypto.p11 import P11Crypto
+from bascule_keymanager.crypto.plugin import CryptoPlugin
 from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
 from bascule_keymanager.errors import KeyManagerError
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.reseal import Resealer
 from bascule_keymanager.storage.rewrap import Rewrapper
 
-__all__ = ["hsm", "payloads", "simple_crypto"]
+__all__ = ["hsm", "lower_payloads", "payloads", "simple_crypto"]
 
 _AT_ONCE = 100
 _PROJECT = click.option("--project", required=True, help="The project's id at the identity service.")
@@ -26,6 +31,16 @@ class NotReadByAll(KeyManagerError):
         super().__init__(
             f"payloads sealed by {plugin} need {since} to be read, and the pin is {pin}; finish that upgrade first",
             next_command="keymanager-manage fleet",
+        )
+
+
+class PinNotHeld(KeyManagerError):
+    """Live processes may still write what is about to be rewritten."""
+
+    def __init__(self, release: Release, pin: Release | None) -> None:
+        super().__init__(
+            f"the pin is {pin or 'not set'}, and not every process works by {release} yet; hold it there first",
+            next_command=f"keymanager-manage pin hold {release}",
         )
 
 
@@ -91,10 +106,29 @@ def reseal(config_file: str | None, plugin: str, project: str | None) -> None:
     click.echo(f"{done} payloads")
 
 
-def _reseal(parts: Parts, plugin_name: str, *, project: str | None) -> int:
+def lower_payloads(parts: Parts, release: Release) -> int:
+    """Move what `release` does not read to the first plugin whose payloads it reads; return how many moved.
+
+    Raises PinNotHeld while a live process may write more of that, and what a batch raises.
+    """
+    pin, epoch, held, processes = parts.registry.status()
+    behind = [one for one in processes if one.state in LIVE_STATES and one.acknowledged_epoch < epoch]
+    if behind or held is None or held > release or pin is None or pin > release:
+        raise PinNotHeld(release, pin)
+    unread = [name for name, plugin in parts.crypto_plugins.items() if not _is_read_by(release, plugin)]
+    # There is one: simple_crypto is always among the plugins, and every release reads it.
+    readable = next(name for name in parts.crypto_plugins if name not in unread)
+    return _reseal(parts, readable, project=None, sealed_by=unread)
+
+
+def _is_read_by(release: Release, plugin: CryptoPlugin) -> bool:
+    return plugin.since is None or plugin.since <= release
+
+
+def _reseal(parts: Parts, plugin_name: str, *, project: str | None, sealed_by: Sequence[str] | None = None) -> int:
     plugins = parts.crypto_plugins
     plugin = plugins[plugin_name]
-    resealer = Resealer(parts.database, parts.projects, plugins, plugin)
+    resealer = Resealer(parts.database, parts.projects, plugins, plugin, sealed_by=sealed_by)
     done, after = 0, ""
     while True:
         # Asked before every batch: the pin may be lowered while this runs.

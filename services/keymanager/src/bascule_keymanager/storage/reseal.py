@@ -1,6 +1,6 @@
 """Seal stored payloads again, with another key or in another format, in batches and while everybody works."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +45,23 @@ class Batch:
 
 
 class Resealer:
-    """Moves payloads to the newest key of one plugin.
+    """Moves payloads to the newest key of one plugin: all of them, or those that the plugins `sealed_by` sealed.
 
     Each batch is one transaction, which changes a row only while it holds what was read: whoever reads meanwhile gets
     the same payload before and after. Safe to stop and to run again, and to run twice at once.
     """
 
     def __init__(
-        self, database: Database, projects: Projects, reads: Mapping[str, CryptoPlugin], writes: CryptoPlugin
+        self,
+        database: Database,
+        projects: Projects,
+        reads: Mapping[str, CryptoPlugin],
+        writes: CryptoPlugin,
+        *,
+        sealed_by: Sequence[str] | None = None,
     ) -> None:
         self._database, self._projects, self._reads, self._writes = database, projects, reads, writes
+        self._found = _stored if sealed_by is None else _stored.where(kek_data.c.plugin_name.in_(sealed_by))
 
     def left(self) -> int:
         """Return how many payloads another plugin sealed."""
@@ -67,7 +74,7 @@ class Resealer:
 
         Raises UnknownPlugin, UnreadableKek, DamagedPayload: the batch then changed nothing.
         """
-        page = _stored.where(encrypted_data.c.id > after).order_by(encrypted_data.c.id).limit(most)
+        page = self._found.where(encrypted_data.c.id > after).order_by(encrypted_data.c.id).limit(most)
         if external_id is not None:
             page = page.where(projects.c.external_id == external_id)
         rows = self._database.read(lambda connection: connection.execute(page).all())
