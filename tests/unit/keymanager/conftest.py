@@ -44,6 +44,7 @@ class KeyManager:
         app = make_app(
             self.settings,
             secrets=self.secrets,
+            versions=self.parts.versions,
             projects=self.projects,
             orders=self.orders,
             holdings=self.parts.holdings,

@@ -34,6 +34,7 @@ def test_every_route_and_method_is_described_and_no_other(keymanager):
     app = make_api(
         keymanager.settings,
         secrets=keymanager.secrets,
+        versions=keymanager.parts.versions,
         projects=keymanager.projects,
         orders=keymanager.orders,
         holdings=keymanager.parts.holdings,

@@ -475,3 +475,42 @@ def test_what_goes_in_comes_out_and_with_another_context_nothing_does(shared, pl
             400,
             f"Decryption issue seen - {DOES_NOT_OPEN}.",
         )
+
+
+AUDIT_MAP = """
+[DEFAULT]
+target_endpoint_type = None
+[custom_actions]
+encrypt = update/encrypt
+decrypt = read/decrypt
+[path_keywords]
+secrets = secret
+[service_endpoints]
+key-manager = service/security/keymanager
+"""
+
+
+@pytest.mark.filterwarnings("ignore:Invalid uuid")
+def test_each_use_is_audited_by_its_name_and_who_was_refused_as_well(keymanager, key, tmp_path, caplog):
+    (tmp_path / "map.conf").write_text(AUDIT_MAP)
+    path = tmp_path / "keymanager.conf"
+    path.write_text("[audit_middleware_notifications]\nuse_oslo_messaging = False\n")
+    audited = keymanager.again(options=_parsed([str(path)]), audit_map_file=str(tmp_path / "map.conf"))
+    catalog = [{"type": "key-manager", "name": "keys", "endpoints": [{"publicURL": "http://falconframework.org"}]}]
+    headers = {"X-Service-Catalog": json.dumps(catalog)}
+    with caplog.at_level("INFO"):
+        sealed = audited.client().simulate_post(f"{key}/encrypt", json={"plaintext": b64(MARK)}, headers=headers)
+        stranger = audited.client("p2", "u2")
+        assert stranger.simulate_post(f"{key}/decrypt", json=sealed.json, headers=headers).status_code == 403
+    events = [record.getMessage() for record in caplog.records if "Event type" in record.getMessage()]
+    audited.database.dispose()
+    assert [("update/encrypt" in event, "read/decrypt" in event) for event in events] == [
+        (True, False),
+        (True, False),
+        (False, True),
+        (False, True),
+    ]
+    assert all(key.rpartition("/")[2] in event for event in events)
+    assert "403" in events[3]
+    assert b64(MARK) not in repr(events)
+    assert sealed.json["ciphertext"] not in repr(events)

@@ -42,6 +42,8 @@ BODIES = {
     "/v1/orders": {"type": "key", "meta": {"algorithm": "aes", "bit_length": 256}},
     "/v1/project-quotas/{project_id}": {"project_quotas": {"secrets": 5}},
     "/v1/transport_keys": {"plugin_name": "p", "transport_key": "k"},
+    "/v1/bascule/secrets/{secret_id}/versions": {"payload": "changed", "payload_content_type": "text/plain"},
+    "/v1/bascule/secrets/{secret_id}/labels/{label}": {"version": 1},
 }
 
 
@@ -80,6 +82,9 @@ class World:
         assert self.maker.simulate_post(path + "/consumers", json=consumer).status_code == 200
         if is_secret:
             assert self.maker.simulate_put(path + "/metadata", json={"metadata": {"k": MARK}}).status_code == 201
+            own = path.replace("/v1/", "/v1/bascule/")
+            waiting = {"payload": MARK, "payload_content_type": "text/plain", "labels": [MARK]}
+            assert self.maker.simulate_post(own + "/versions", json=waiting).status_code == 201
         if access != "open":
             acl = {"project-access": access == "shared", "users": [LISTED] if access == "shared" else []}
             assert self.maker.simulate_put(path + "/acl", json={"read": acl}).status_code == 200
@@ -95,7 +100,8 @@ class World:
             kind, things = ("secret", self.secrets) if "{secret_id}" in path else ("container", self.containers)
             for access, name in things.items():
                 consumer = self.consumer(kind, name)
-                yield kind, access, path.format(**{f"{kind}_id": name}, key="k", consumer_id=consumer)
+                names = {f"{kind}_id": name, "key": "k", "consumer_id": consumer, "version": "1", "label": MARK}
+                yield kind, access, path.format(**names)
         elif "{order_id}" in path:
             yield "order", "open", path.format(order_id=self.order)
         else:
@@ -104,6 +110,7 @@ class World:
     def picture(self):
         """All that is there, to see that nobody changed it."""
         paths = [f"/v1/secrets/{name}{part}" for name in self.secrets.values() for part in ("", "/metadata", "/acl")]
+        paths += [f"/v1/bascule/secrets/{name}/versions" for name in self.secrets.values()]
         paths += [f"/v1/containers/{name}{part}" for name in self.containers.values() for part in ("", "/acl")]
         paths += [f"/v1/orders/{self.order}", "/v1/secrets", "/v1/containers", "/v1/orders", "/v1/quotas"]
         client = self.keymanager.client(OWN, MAKER, "admin,member,reader,creator,observer,audit")

@@ -93,6 +93,9 @@ _WORKER = (
     cfg.FloatOpt("sweep_interval_s", default=1.5, min=0.1, help="Pause between two looks for forgotten orders."),
     cfg.FloatOpt("sweep_age_s", default=1.0, min=0.0, help="An order this old and still PENDING is swept up."),
 )
+_VERSIONS = (
+    cfg.IntOpt("max_versions", default=10, min=2, max=1_000, help="Most versions of one secret; the oldest go."),
+)
 _QUOTAS = tuple(
     cfg.IntOpt(f"quota_{name}", default=-1, help=f"Most {name} of one project; -1 is no limit.") for name in RESOURCES
 )
@@ -128,6 +131,7 @@ class Settings:
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
     quotas: Quotas = field(default_factory=Quotas)
+    max_versions: int = 10
     secret_stores: tuple[ConfiguredStore, ...] = ()
     # The file itself, for the libraries that read sections of their own: authtoken, policies, CORS, audit.
     options: cfg.ConfigOpts = field(default_factory=lambda: _parsed([]), repr=False, compare=False)
@@ -157,6 +161,7 @@ def _parsed(files: list[str]) -> cfg.ConfigOpts:
     conf.register_opts(_QUEUE, group="queue")
     conf.register_opts(_WORKER, group="worker")
     conf.register_opts(_QUOTAS, group="quotas")
+    conf.register_opts(_VERSIONS, group="versions")
     conf.register_opts(_HEALTHCHECK, group="healthcheck")
     conf.register_opts(_METRICS, group="metrics")
     conf(args=[], project="keymanager", default_config_files=files, default_config_dirs=[])
@@ -212,6 +217,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,
         secret_stores=load_secret_stores(path),
+        max_versions=conf.versions.max_versions,
         quotas=Quotas(**{name: conf.quotas[f"quota_{name}"] for name in RESOURCES}),
         options=conf,
     )

@@ -25,6 +25,7 @@ from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Project, Projects
 from bascule_keymanager.storage.secrets import SecretStore
+from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.stores.configured import Stores, Writer
 from bascule_keymanager.stores.crypto import CryptoStore
 from bascule_keymanager.stores.preferred import Plugins, PreferredStores
@@ -145,6 +146,11 @@ class Parts:
     def secrets(self) -> SecretStore:
         """Secrets and their payloads."""
         return SecretStore(self.database, self.stores, self.holdings.quotas)
+
+    @cached_property
+    def versions(self) -> VersionStore:
+        """Versions of secrets."""
+        return VersionStore(self.database, self.stores, most=self.settings.max_versions)
 
     @cached_property
     def holdings(self) -> Holdings:

@@ -18,10 +18,12 @@ from bascule_keymanager.api.health import HealthResource, MetricsResource, Readi
 from bascule_keymanager.api.key_uses import KEY_USES, KeyUseResource
 from bascule_keymanager.api.metrics import CONTENT_TYPE
 from bascule_keymanager.api.orders import AcceptOrder, OrderResource, OrdersResource
+from bascule_keymanager.api.own import OWN
 from bascule_keymanager.api.owners import Doorkeeper
 from bascule_keymanager.api.payloads import PayloadReader, PayloadResource
 from bascule_keymanager.api.pipeline import Frame, enclose
 from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
+from bascule_keymanager.api.secret_labels import SecretLabelResource, SecretLabelsResource
 from bascule_keymanager.api.secret_stores import (
     GlobalDefaultResource,
     PreferenceResource,
@@ -29,10 +31,16 @@ from bascule_keymanager.api.secret_stores import (
     SecretStoreResource,
     SecretStoresResource,
 )
+from bascule_keymanager.api.secret_versions import (
+    SecretVersionPayloadResource,
+    SecretVersionResource,
+    SecretVersionsResource,
+)
 from bascule_keymanager.api.secrets import SecretResource, SecretsResource
 from bascule_keymanager.api.transport_keys import TransportKeyResource, TransportKeysResource
 from bascule_keymanager.api.unstorable import RefuseNul
 from bascule_keymanager.api.user_metadata import MetadataResource, MetadatumResource
+from bascule_keymanager.api.version_answers import Versioned
 from bascule_keymanager.api.versions import VersionResource, VersionsResource
 from bascule_keymanager.api.wsgi import WsgiApp
 from bascule_keymanager.config import Settings
@@ -40,6 +48,7 @@ from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.secrets import SecretStore
+from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.transit.keyring import Keyring
 
 __all__ = ["make_api", "make_app"]
@@ -49,6 +58,7 @@ def make_app(
     settings: Settings,
     *,
     secrets: SecretStore,
+    versions: VersionStore,
     projects: Projects,
     orders: OrderStore,
     holdings: Holdings,
@@ -60,6 +70,7 @@ def make_app(
     app = make_api(
         settings,
         secrets=secrets,
+        versions=versions,
         projects=projects,
         orders=orders,
         holdings=holdings,
@@ -73,6 +84,7 @@ def make_api(
     settings: Settings,
     *,
     secrets: SecretStore,
+    versions: VersionStore,
     projects: Projects,
     orders: OrderStore,
     holdings: Holdings,
@@ -103,6 +115,8 @@ def make_api(
     consumers = (settings, doors, holdings.secret_consumers, projects)
     app.add_route("/v1/secrets/{secret_id}/consumers", SecretConsumersResource(*consumers, secrets))
     app.add_route("/v1/secrets/{secret_id}/consumers/{consumer_id}", SecretConsumerResource(*consumers))
+    versioned = Versioned(settings, versions, projects, frame.speaking)
+    _add_versions(app, versioned, reader)
     _add_stores(app, settings, holdings, projects)
     _add_containers(app, settings, holdings, projects, doors)
     app.add_route("/v1/quotas", QuotasResource(holdings.quotas, projects))
@@ -115,6 +129,15 @@ def make_api(
     for use in KEY_USES:
         app.add_route(use.path, KeyUseResource(use, settings.transit, keyring, frame.speaking, frame.metrics))
     return app
+
+
+def _add_versions(app: falcon.App[Any, Any], versioned: Versioned, reader: PayloadReader) -> None:  # Any: as make_app
+    secret = f"{OWN}/secrets/{{secret_id}}"
+    app.add_route(f"{secret}/versions", SecretVersionsResource(versioned))
+    app.add_route(f"{secret}/versions/{{version}}", SecretVersionResource(versioned))
+    app.add_route(f"{secret}/versions/{{version}}/payload", SecretVersionPayloadResource(versioned, reader))
+    app.add_route(f"{secret}/labels", SecretLabelsResource(versioned))
+    app.add_route(f"{secret}/labels/{{label}}", SecretLabelResource(versioned))
 
 
 def _add_stores(

@@ -13,8 +13,11 @@ __all__ = [
     "PROJECT_QUOTAS",
     "SECRET",
     "SECRET_CONSUMER",
+    "SECRET_LABEL",
     "SECRET_METADATA",
     "SECRET_METADATUM",
+    "SECRET_ROTATION",
+    "SECRET_VERSION",
     "TRANSPORT_KEY",
 ]
 
@@ -153,6 +156,40 @@ PROJECT_QUOTAS = Schema(
             }
         },
         "required": ["project_quotas"],
+        "additionalProperties": False,
+    },
+)
+# Secret versions are ours: Barbican has none, and no schema of these names.
+_EXPECTED: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": _LARGEST}
+SECRET_VERSION = Schema(
+    "Secret Version",
+    {
+        "type": "object",
+        "properties": {
+            **{name: _SECRET[name] for name in ("payload", "payload_content_encoding")},
+            "payload_content_type": _text(255),
+            "labels": {"type": "array", "items": {**_text(63), "pattern": r"^[a-z][a-z0-9._-]*\Z"}},
+            "expected_version": _EXPECTED,
+        },
+        "required": ["payload", "payload_content_type"],
+        "additionalProperties": False,
+    },
+)
+SECRET_LABEL = Schema(
+    "Secret Label",
+    {
+        "type": "object",
+        "properties": {"version": {**_EXPECTED, "minimum": 1}, "expected_version": _EXPECTED},
+        "required": ["version"],
+        "additionalProperties": False,
+    },
+)
+SECRET_ROTATION = Schema(
+    "Secret Rotation",
+    {
+        "type": "object",
+        "properties": {"interval_s": {"type": "integer", "minimum": 60, "maximum": _LARGEST}},
+        "required": ["interval_s"],
         "additionalProperties": False,
     },
 )

@@ -27,7 +27,6 @@ class PayloadReader:
 
     def send(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Answer with the payload as the type that the client accepts. Raises ApiRefusal, Gone."""
-        accept = req.get_header("Accept") or "application/octet-stream"
         sealed = self._store.sealed_payload(secret_id, caller_of(req).user)
         if sealed is None:
             raise Gone("secrets")
@@ -36,6 +35,11 @@ class PayloadReader:
             raise ApiRefusal(404, "Not Found. Sorry but your secret has no payload.")
         if req.query_string:
             _refuse_wrapping(req)
+        self.show(req, resp, sealed)
+
+    def show(self, req: falcon.Request, resp: falcon.Response, sealed: SealedPayload) -> None:
+        """Answer with a payload that is there and that the caller may read. Raises ApiRefusal."""
+        accept = req.get_header("Accept") or "application/octet-stream"
         resp.data = self._readable(sealed, accept)
         resp.content_type = "text/plain; charset=UTF-8" if accept == "text/plain" else accept
 

@@ -64,6 +64,7 @@ class ApiProcess:
         return make_app(
             settings,
             secrets=parts.secrets,
+            versions=parts.versions,
             projects=parts.projects,
             orders=parts.orders,
             holdings=parts.holdings,

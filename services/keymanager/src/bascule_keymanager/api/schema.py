@@ -4,6 +4,7 @@ The words are those of the common Python validator, as Barbican's clients know t
 description, so that what is described is what is checked.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -139,6 +140,11 @@ def _enum(value: Any, rule: list[Any]) -> Iterator[str]:
         yield f"is not one of {rule}"
 
 
+def _pattern(value: Any, rule: str) -> Iterator[str]:
+    if isinstance(value, str) and re.search(rule, value) is None:
+        yield f"does not match {rule!r}"
+
+
 _KEYWORDS: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "type": _type,
     "maxLength": _max_length,
@@ -146,4 +152,5 @@ _KEYWORDS: dict[str, Callable[[Any, Any], Iterator[str]]] = {
     "minimum": _minimum,
     "maximum": _maximum,
     "enum": _enum,
+    "pattern": _pattern,
 }

@@ -11,7 +11,7 @@ from bascule_keymanager.clock import parse_time, utc_now
 from bascule_keymanager.content import SPELLINGS, SUPPORTED, encodings_of, normalise
 from bascule_keymanager.storage.secrets import NewSecret
 
-__all__ = ["check_order", "expiration_of", "parse_secret"]
+__all__ = ["check_order", "expiration_of", "parse_payload", "parse_secret"]
 
 Body = Mapping[str, Any]  # Any: JSON from outside
 
@@ -33,6 +33,14 @@ def parse_secret(body: Body, creator_id: str | None, max_payload_bytes: int) -> 
         payload=payload,
         content_type=content_type,
     )
+
+
+def parse_payload(body: Body, schema: str, max_payload_bytes: int) -> tuple[bytes, str]:
+    """Return the payload that a checked body brings, and the type that is stored with it. Raises ApiRefusal."""
+    payload, content_type = _payload(body, schema, max_payload_bytes)
+    if payload is None or content_type is None:
+        raise AssertionError("the schema of the body demands both")
+    return payload, content_type
 
 
 def check_order(body: Body, max_payload_bytes: int) -> tuple[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from bascule.schema import AddIndex, Change, Rename
+from bascule_keymanager.migrations.secret_versions import SECRET_VERSIONS
 
 __all__ = ["CHANGES"]
 
@@ -34,4 +35,6 @@ CHANGES: tuple[Change, ...] = (
         name="ix_secrets_listed",
         columns=["project_id", "deleted", "created_at", "id", "expiration"],
     ),
+    # From 2028.1 on a secret has versions. The payload of the current one stays where it was.
+    *SECRET_VERSIONS,
 )

@@ -1,6 +1,7 @@
 """The policies of what is ours and not Barbican's; they come after Barbican's in POLICIES and in the sample file."""
 
 from bascule_keymanager.policy.policy import Policy, old_read_rule, read_rule
+from bascule_keymanager.policy.secret_versions import SECRET_VERSION_POLICIES
 
 __all__ = ["OWN_POLICIES", "OWN_SHARED"]
 
@@ -31,4 +32,5 @@ OWN_POLICIES: tuple[Policy, ...] = (
     _key_use("data_key", "data-key"),
     _key_use("wrapped_data_key", "wrapped-data-key"),
     _key_use("rewrap", "rewrap"),
+    *SECRET_VERSION_POLICIES,
 )

@@ -35,6 +35,7 @@ from bascule_keymanager.storage.tables import (
     secret_user_metadata,
     secrets,
 )
+from bascule_keymanager.storage.version_ends import Left, VersionEnds, end_versions
 from bascule_keymanager.stores.configured import Stores
 from bascule_keymanager.stores.crypto import STORE_CRYPTO
 from bascule_keymanager.stores.store import Found, Kept, Store
@@ -204,6 +205,8 @@ class SecretStore:
             if found.kek_id is not None:
                 return found
             metadata = _metadata_of(connection, secret_id)
+            if metadata.get("plugin_name") == STORE_CRYPTO and (rows := connection.execute(_payload, parameters).all()):
+                return _sealed(rows[0])  # another version has become the current one since, and is kept here
             return dataclasses.replace(found, content_type=metadata.get("content_type"), metadata=metadata)
 
         return self._database.read(query)
@@ -251,7 +254,11 @@ class SecretStore:
         plugin_name = metadata.get("plugin_name", STORE_CRYPTO)
         if plugin_name != STORE_CRYPTO:
             self._stores.forget(plugin_name, metadata)
-        return self._database.write(lambda connection: _delete(connection, secret_id, unless_used=unless_used))
+        versions = self._database.write(lambda connection: _delete(connection, secret_id, unless_used=unless_used))
+        if versions is None:
+            return False
+        VersionEnds(self._database, self._stores).finish(versions)
+        return True
 
     def _insert(
         self, connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None
@@ -348,12 +355,13 @@ def _insert_payload(connection: Connection, secret_id: str, kept: Kept, content_
     )
 
 
-def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> bool:
+def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> list[Left] | None:
+    """Delete the rows; return the versions that are left elsewhere, None when the secret was gone already."""
     now = utc_now()
     gone = {"deleted": True, "deleted_at": now, "updated_at": now}
     alive = secrets.update().where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())
     if connection.execute(alive.values(gone)).rowcount == 0:
-        return False
+        return None
     # The row is ours by now: whoever registers a consumer waits for us, or was first and is seen here.
     if unless_used and consumers_of(connection, secret_consumer_metadata, SECRET_FIELDS, [secret_id])[secret_id]:
         raise SecretInUse
@@ -362,7 +370,7 @@ def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> boo
         of_secret = table.update().where(table.c.secret_id == secret_id, table.c.deleted == sa.false())
         connection.execute(of_secret.values(gone))
     delete_acls(connection, secret_acls, secret_acl_users, secret_acls.c.secret_id == secret_id)
-    return True
+    return end_versions(connection, secret_id)
 
 
 def _fresh(status: str) -> dict[str, Any]:  # Any: column values

@@ -145,6 +145,23 @@ COMPONENTS: dict[str, Rules] = {
     "Wrapped": _items(wrapped=_TEXT),
     "Unwrapped": _items(key=_TEXT),
     "DataKey": _items(key=_TEXT, wrapped=_TEXT),
+    "SecretVersion": _object(
+        {
+            "version": _NUMBER,
+            "created": _TIME,
+            "destroyed": _MAYBE,
+            "labels": _list(_TEXT),
+            "origin": {"type": "string", "enum": ["client", "rotation"]},
+            "creator_id": _MAYBE,
+            "content_types": _object({"default": _TEXT}, optional=("default",)),
+            "version_ref": _URL,
+            "secret_ref": _URL,
+        }
+    ),
+    "SecretVersionPage": _page("versions", _reference_to("SecretVersion")),
+    "SecretVersionReference": _object({"version": _NUMBER, "version_ref": _URL}),
+    "SecretLabel": _object({"label": _TEXT, "version": _NUMBER}),
+    "SecretLabels": _object({"labels": {"type": "object", "additionalProperties": _NUMBER}}),
     # The meta of an order is checked as a secret, and then for what its type of order needs.
     "OrderMeta": dict(SECRET.rules),
 }

@@ -28,11 +28,12 @@ _MEANINGS = {
     405: "Not with this method",
     406: "Not in this type, or not in this version of the API",
     409: "There is one already",
+    412: "What the request expects is no longer so",
     413: "Too large",
     415: "Not in this type of body",
     503: "Not now",
 }
-_REFUSALS = (400, 401, 403, 404, 405, 406, 409, 413, 415)
+_REFUSALS = (400, 401, 403, 404, 405, 406, 409, 412, 413, 415)
 _NOT_OURS = ("oldRequired",)  # what our schemas say that JSON Schema does not
 
 

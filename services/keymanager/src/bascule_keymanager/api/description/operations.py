@@ -9,8 +9,10 @@ from bascule_keymanager.api.bodies import (
     PROJECT_QUOTAS,
     SECRET,
     SECRET_CONSUMER,
+    SECRET_LABEL,
     SECRET_METADATA,
     SECRET_METADATUM,
+    SECRET_VERSION,
     TRANSPORT_KEY,
 )
 from bascule_keymanager.api.description.operation import Operation
@@ -60,6 +62,31 @@ def _consumers(path: str, kind: str, body: Schema) -> tuple[Operation, ...]:
         _send("POST", path, f"Register a consumer of a {kind}", body, 200, shows),
         _send("DELETE", path, f"Take a consumer of a {kind} away", body, 200, shows),
         _get(path + "/{consumer_id}", f"Show one consumer of a {kind}", "Consumer"),
+    )
+
+
+def _versions(path: str) -> tuple[Operation, ...]:
+    """Return what Barbican has not: every one answers 409 while a process of an older release may answer, too."""
+    version, label = path + "/versions/{version}", path + "/labels/{label}"
+    changed = (409, 412)
+    return (
+        _get(path + "/versions", "List the versions of a secret", "SecretVersionPage", query=_PAGE, refusals=(409,)),
+        _send(
+            "POST",
+            path + "/versions",
+            "Add a version to a secret",
+            SECRET_VERSION,
+            201,
+            "SecretVersionReference",
+            413,
+            *changed,
+        ),
+        _get(version, "Describe a version, by its number or a label", "SecretVersion", refusals=(409,)),
+        _get(version + "/payload", "Read the payload of a version", "Payload", refusals=(409,)),
+        Operation("DELETE", version + "/payload", "Destroy the payload of a version", ((204, None),), refusals=changed),
+        _get(path + "/labels", "Show the labels of a secret's versions", "SecretLabels", refusals=(409,)),
+        _send("PUT", label, "Put a label at a version", SECRET_LABEL, 200, "SecretLabel", *changed),
+        Operation("DELETE", label, "Take a label away", ((204, None),), refusals=changed),
     )
 
 
@@ -132,4 +159,5 @@ OPERATIONS: tuple[Operation, ...] = (
     _get("/v1/transport_keys/{key_id}", "Show a transport key", "TransportKey"),
     _delete("/v1/transport_keys/{key_id}", "Delete a transport key"),
     *OWN_OPERATIONS,
+    *_versions("/v1/bascule/secrets/{secret_id}"),
 )
