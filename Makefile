@@ -62,6 +62,7 @@ fuzz-pins: setup  ## explore the pin's protocol for up to four processes of thre
 fuzz-schema-kill: setup  ## kill -9 every schema phase at every single statement, on every database (hours)
 	BASCULE_TEST_KILLS=0 $(RUN)/python -m pytest tests/unit/schema/test_killed_on_sqlite.py \
 	    tests/integration/schema/test_schema_on_servers.py -k killed -n 2 -rP $(ARGS)
+	BASCULE_TEST_KILLS=0 $(RUN)/python -m pytest tests/integration/schema/test_fence_put_back.py -n 2 $(ARGS)
 
 fuzz-rpc: setup  ## stop servers and kill workers, relays and brokers under load, and count every cast
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_rpc.py $(ARGS)

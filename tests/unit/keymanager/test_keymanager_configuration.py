@@ -15,7 +15,7 @@ from bascule_keymanager import config_messaging as messaging
 from bascule_keymanager import config_stores
 from bascule_keymanager.config import Settings, load_settings
 from bascule_keymanager.errors import ConfigRefused
-from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.database import Database, _with_driver
 
 ROOT = Path(__file__).parent.parent.parent.parent
 EXAMPLE = ROOT / "services" / "keymanager" / "keymanager.conf.example"
@@ -130,7 +130,7 @@ def test_without_a_file_nothing_starts(monkeypatch):
     ("url", "driver"),
     [
         ("mysql://u:p@h/d", "mysql+pymysql"),
-        ("mysql+mysqldb://u:p@h/d?charset=utf8", "mysql+pymysql"),
+        ("mysql+mysqlconnector://u:p@h/d?charset=utf8", "mysql+pymysql"),
         ("mariadb://u:p@h/d", "mysql+pymysql"),
         ("postgresql+psycopg2://u:p@h/d", "postgresql+psycopg"),
         ("sqlite:///x.db", "sqlite"),
@@ -156,3 +156,18 @@ def test_what_needs_a_broker_is_refused_without_one(load, option):
     told = load("[DEFAULT]\ntransport_url = rabbit://u:hunter2@h/\n" + MINIMAL + option)
     assert told.messaging.url == "rabbit://u:hunter2@h/"
     assert "hunter2" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    ("named", "installed", "taken"),
+    [
+        ("mysql", True, "mysql+pymysql"),
+        ("mysql+pymysql", True, "mysql+pymysql"),
+        ("mysql+mysqldb", True, "mysql+mysqldb"),
+        ("mysql+mysqldb", False, "mysql+pymysql"),
+        ("mysql+mysqlconnector", True, "mysql+pymysql"),
+    ],
+)
+def test_the_driver_in_c_is_taken_where_it_is_named_and_installed(monkeypatch, named, installed, taken):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: (name == "MySQLdb" and installed) or None)
+    assert _with_driver(f"{named}://barbican:secret@db/barbican").drivername == taken
