@@ -39,8 +39,8 @@ class Unstorable(Exception):
 class Database:
     """The service's database.
 
-    `read` runs without a transaction, each statement for itself: no BEGIN and no ROLLBACK cross the wire. Its connections
-    are kept at hand between reads, since taking one from the pool and giving it back costs as much as a small read.
+    `read` runs without a transaction, each statement for itself: no BEGIN and no ROLLBACK cross the wire. Its
+    connections are kept at hand between reads, since taking one from the pool costs as much as a small read.
     `write` runs in one transaction; on SQLite it takes the write lock at once, since a transaction that begins as a
     reader can be refused the lock however long it waits.
     """
