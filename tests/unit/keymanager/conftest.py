@@ -12,7 +12,9 @@ from bascule_keymanager.api.app import make_app
 from bascule_keymanager.config import Settings
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.stores.configured import at_this_release
 from bascule_keymanager.worker.processor import OrderProcessor
+from bascule_keymanager.worker.rotator import Rotator
 
 
 @dataclass
@@ -29,10 +31,14 @@ class KeyManager:
         self.projects, self.secrets, self.orders = self.parts.projects, self.parts.secrets, self.parts.orders
         self.stores = self.parts.stores
         self.processor = OrderProcessor(self.orders, self.projects, self.stores)
+        self.rotator = Rotator(self.parts.rotations, self.parts.versions, self.projects, at_this_release)
 
     def accept(self, caller, kind, meta, request_id):
         project = self.projects.get_or_create(caller.project)
         return self.orders.add(project.id, caller.user, kind, meta, lambda _c, name, _at: self.wakes.append(name))
+
+    def rotate_now(self, secret_id, request_id):
+        return self.parts.rotations.hasten(secret_id, lambda _connection, _at: self.wakes.append(secret_id))
 
     def key_of(self, project="p1"):
         """The newest key of a project, of the plugin that seals what is new; made now if there is none."""
@@ -49,6 +55,8 @@ class KeyManager:
             orders=self.orders,
             holdings=self.parts.holdings,
             accept_order=self.accept,
+            rotations=self.parts.rotations,
+            rotate_now=self.rotate_now,
             frame=frame,
         )
         headers = {"X-Project-Id": project, "X-User-Id": user} if project else {}

@@ -39,6 +39,8 @@ def test_every_route_and_method_is_described_and_no_other(keymanager):
         orders=keymanager.orders,
         holdings=keymanager.parts.holdings,
         accept_order=keymanager.accept,
+        rotations=keymanager.parts.rotations,
+        rotate_now=keymanager.rotate_now,
         frame=Frame.of(keymanager.settings),
     )
     served = {

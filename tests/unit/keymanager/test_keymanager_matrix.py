@@ -44,6 +44,7 @@ BODIES = {
     "/v1/transport_keys": {"plugin_name": "p", "transport_key": "k"},
     "/v1/bascule/secrets/{secret_id}/versions": {"payload": "changed", "payload_content_type": "text/plain"},
     "/v1/bascule/secrets/{secret_id}/labels/{label}": {"version": 1},
+    "/v1/bascule/secrets/{secret_id}/rotation": {"interval_s": 60},
 }
 
 

@@ -27,6 +27,7 @@ class Worker:
             self.transport,
             keymanager.orders,
             processor or keymanager.processor,
+            keymanager.rotator,
             taker="worker-1",
             sweep_age_s=0.0,
             on_refused=self.count,

@@ -2,7 +2,7 @@
 
 from bascule.objects import Object, field
 
-__all__ = ["OBJECTS", "Order"]
+__all__ = ["OBJECTS", "Order", "Rotation"]
 
 
 class Order(Object, name="Order", namespace="keymanager"):
@@ -20,4 +20,11 @@ class Order(Object, name="Order", namespace="keymanager"):
     accepted_at: float | None = field(since="2027.1", default=None)
 
 
-OBJECTS: tuple[type[Object], ...] = (Order,)
+class Rotation(Object, name="Rotation", namespace="keymanager", since="2028.1"):
+    """A key that is to be made anew. Its row is what is worked on; `due_at` is in seconds since the epoch."""
+
+    secret_id: str
+    due_at: float
+
+
+OBJECTS: tuple[type[Object], ...] = (Order, Rotation)

@@ -24,6 +24,7 @@ from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Project, Projects
+from bascule_keymanager.storage.rotations import RotationStore
 from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.stores.configured import Stores, Writer
@@ -151,6 +152,11 @@ class Parts:
     def versions(self) -> VersionStore:
         """Versions of secrets."""
         return VersionStore(self.database, self.stores, most=self.settings.max_versions)
+
+    @cached_property
+    def rotations(self) -> RotationStore:
+        """Keys that are made anew."""
+        return RotationStore(self.database)
 
     @cached_property
     def holdings(self) -> Holdings:

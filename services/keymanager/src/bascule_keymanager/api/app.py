@@ -24,6 +24,7 @@ from bascule_keymanager.api.payloads import PayloadReader, PayloadResource
 from bascule_keymanager.api.pipeline import Frame, enclose
 from bascule_keymanager.api.quotas import ProjectQuotasResource, ProjectsQuotasResource, QuotasResource
 from bascule_keymanager.api.secret_labels import SecretLabelResource, SecretLabelsResource
+from bascule_keymanager.api.secret_rotations import RotateNow, SecretRotationResource
 from bascule_keymanager.api.secret_stores import (
     GlobalDefaultResource,
     PreferenceResource,
@@ -47,6 +48,7 @@ from bascule_keymanager.config import Settings
 from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Projects
+from bascule_keymanager.storage.rotations import RotationStore
 from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.transit.keyring import Keyring
@@ -63,6 +65,8 @@ def make_app(
     orders: OrderStore,
     holdings: Holdings,
     accept_order: AcceptOrder,
+    rotations: RotationStore,
+    rotate_now: RotateNow,
     frame: Frame | None = None,
 ) -> WsgiApp:
     """Return the application for these stores, in all its layers. Raises ConfigRefused, PolicyRefused."""
@@ -75,6 +79,8 @@ def make_app(
         orders=orders,
         holdings=holdings,
         accept_order=accept_order,
+        rotations=rotations,
+        rotate_now=rotate_now,
         frame=frame,
     )
     return enclose(app, settings, frame)
@@ -89,6 +95,8 @@ def make_api(
     orders: OrderStore,
     holdings: Holdings,
     accept_order: AcceptOrder,
+    rotations: RotationStore,
+    rotate_now: RotateNow,
     frame: Frame,
 ) -> Any:  # Any: as below
     """Return the application itself, with nothing around it: every path and what answers it."""
@@ -117,6 +125,8 @@ def make_api(
     app.add_route("/v1/secrets/{secret_id}/consumers/{consumer_id}", SecretConsumerResource(*consumers))
     versioned = Versioned(settings, versions, projects, frame.speaking)
     _add_versions(app, versioned, reader)
+    rotation = SecretRotationResource(versioned, rotations, rotate_now)
+    app.add_route(f"{OWN}/secrets/{{secret_id}}/rotation", rotation)
     _add_stores(app, settings, holdings, projects)
     _add_containers(app, settings, holdings, projects, doors)
     app.add_route("/v1/quotas", QuotasResource(holdings.quotas, projects))

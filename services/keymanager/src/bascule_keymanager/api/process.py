@@ -19,7 +19,7 @@ from bascule_keymanager.api.microversions import OLDEST, latest_at
 from bascule_keymanager.api.pipeline import Frame
 from bascule_keymanager.config import Settings
 from bascule_keymanager.log import get_log
-from bascule_keymanager.objects import Order
+from bascule_keymanager.objects import Order, Rotation
 from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
@@ -69,6 +69,8 @@ class ApiProcess:
             orders=parts.orders,
             holdings=parts.holdings,
             accept_order=self._desk.accept,
+            rotations=parts.rotations,
+            rotate_now=self._desk.rotate_now,
             frame=frame,
         )
 
@@ -179,6 +181,23 @@ class OrderDesk:
             self._wake_over_broker(order, request_id)
         log.info("order accepted", order=order_id, request=request_id)
         return order_id
+
+    def rotate_now(self, secret_id: str, request_id: str) -> bool:
+        """Make a rotation due and wake a worker for it; return False where there is none."""
+        over_broker = self._waker is not None
+        made: list[Rotation] = []
+
+        def wake(connection: Connection, at: dt.datetime) -> None:
+            rotation = Rotation(secret_id=secret_id, due_at=at.replace(tzinfo=dt.UTC).timestamp())
+            made[:] = [rotation]
+            if not over_broker:
+                self._worker.cast("rotate_secret", connection=connection, rotation=rotation, request_id=request_id)
+
+        if not self._parts.rotations.hasten(secret_id, wake):
+            return False
+        if self._waker is not None:
+            self._waker.send(lambda: self._over_broker.cast("rotate_secret", rotation=made[0], request_id=request_id))
+        return True
 
     def _wake_over_broker(self, order: Order, request_id: str) -> None:
         broker, waker = self._broker, self._waker

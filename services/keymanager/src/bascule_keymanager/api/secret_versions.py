@@ -57,18 +57,20 @@ class SecretVersionsResource:
         versioned = self._versioned
         with versioned.served(), refusals():
             history = versioned.look(req, secret_id, "secret_versions:post")
-            new, expected = self._new(req)
+            payload, new, expected = self._new(req)
             # Before anything is sealed; the transaction looks again.
             expected.check(CURRENT, history.revision, history.labels)
             project = versioned.projects.get_or_create(history.owner.project)
-            changed = versioned.store.add(project, secret_id, new, expected)
+            changed = versioned.store.add(
+                project, secret_id, new, lambda store: store.keep(project, secret_id, payload), expected=expected
+            )
         versioned.tell(req, "secret version added", secret_id, changed, labels=list(new.labels))
         reference = resource_url(req, versioned.settings, version_path(secret_id, changed.number))
         resp.location = reference
         resp.etag = tag(changed.revision)
         send(resp, {"version": changed.number, "version_ref": reference}, 201)
 
-    def _new(self, req: falcon.Request) -> tuple[NewVersion, Expected]:
+    def _new(self, req: falcon.Request) -> tuple[bytes, NewVersion, Expected]:
         settings = self._versioned.settings
         body = read_json(req, settings.max_request_bytes, SECRET_VERSION.name)
         SECRET_VERSION.check(body)
@@ -76,7 +78,7 @@ class SecretVersionsResource:
         labels = tuple(dict.fromkeys(body.get("labels", (CURRENT,))))
         if PREVIOUS in labels:
             raise ApiRefusal(409, "Label 'previous' follows label 'current' by itself.")
-        return NewVersion(payload, content_type, caller_of(req).user, labels), expectation(req, body)
+        return payload, NewVersion(content_type, caller_of(req).user, labels), expectation(req, body)
 
 
 class SecretVersionResource:

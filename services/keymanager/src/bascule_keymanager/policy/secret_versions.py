@@ -27,4 +27,8 @@ SECRET_VERSION_POLICIES = (
     Policy("secret_version:delete", *_changing("secret:delete"), (("DELETE", _VERSION + "/payload"),)),
     Policy("secret_labels:put", *_changing("secret:put"), (("PUT", _LABEL),)),
     Policy("secret_labels:delete", *_changing("secret:put"), (("DELETE", _LABEL),)),
+    Policy("secret_rotation:get", _SHOWN, _SHOWN, (("GET", _ROTATION),)),
+    Policy("secret_rotation:put", *_changing("secret:put"), (("PUT", _ROTATION),)),
+    Policy("secret_rotation:post", *_changing("secret:put"), (("POST", _ROTATION),)),
+    Policy("secret_rotation:delete", *_changing("secret:put"), (("DELETE", _ROTATION),)),
 )

@@ -8,8 +8,8 @@ client, Barbican, or an older release that knows of no versions reads it there.
 import datetime as dt
 import json
 import uuid
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ from bascule_keymanager.storage.version_ends import Left, VersionEnds
 from bascule_keymanager.storage.version_history import CURRENT, PREVIOUS, NoVersion, VersionReader
 from bascule_keymanager.storage.version_tables import secret_labels, secret_versions, versioned_secrets
 from bascule_keymanager.stores.configured import Stores
+from bascule_keymanager.stores.store import Kept, Store
 
 __all__ = [
     "MOST_LABELS",
@@ -39,6 +40,7 @@ __all__ = [
     "VersionDestroyed",
     "VersionInUse",
     "VersionStore",
+    "hold",
 ]
 
 MOST_LABELS = 20
@@ -92,11 +94,17 @@ class Expected:
             raise Moved(label, self.number, found)
 
 
+_ANYTHING = Expected()
+
+
+def _nothing(_connection: Connection) -> None:
+    return
+
+
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """What a version is made of. Without CURRENT among its labels it waits until that is moved to it."""
+    """What a version is to be. Without CURRENT among its labels it waits until that is moved to it."""
 
-    payload: bytes = field(repr=False)
     content_type: str
     creator_id: str | None
     labels: tuple[str, ...] = (CURRENT,)
@@ -169,15 +177,28 @@ class VersionStore:
         self._database, self._stores, self._most = database, stores, most
         self._ends = VersionEnds(database, stores)
         self.reader = VersionReader(database)
+        self.upkeep = self._ends.upkeep
 
-    def add(self, project: Project, secret_id: str, new: NewVersion, expected: Expected) -> Changed:
-        """Keep a new version. Raises Gone, Outdated, Moved (of CURRENT), QuotaReached, and what the store raises."""
+    def add(
+        self,
+        project: Project,
+        secret_id: str,
+        new: NewVersion,
+        make: Callable[[Store], Kept],
+        *,
+        expected: Expected = _ANYTHING,
+        also: Callable[[Connection], None] = _nothing,
+    ) -> Changed:
+        """Have the project's store make a payload and keep it as a new version; do `also` in the same transaction.
+
+        Raises Gone, Outdated, Moved (of CURRENT), QuotaReached, and what the store and `also` raise.
+        """
         with self._stores.writing(project) as store:
-            kept = store.keep(project, secret_id, new.payload)
+            kept = make(store)
             payload = AtRest.of(kept, new.content_type)
             with forgotten_unless_inserted(store, kept):
                 changed, left = self._database.write(
-                    lambda connection: self.insert(connection, secret_id, new, payload, expected)
+                    lambda connection: self._insert(connection, secret_id, new, payload, expected, also)
                 )
         self._ends.finish(left)
         return changed
@@ -189,7 +210,7 @@ class VersionStore:
         """
 
         def work(connection: Connection) -> Changed:
-            held = _hold(connection, secret_id)
+            held = hold(connection, secret_id)
             expected.check(label, held.revision, held.labels)
             held.living(number)
             if held.labels.get(label) == number:
@@ -209,7 +230,7 @@ class VersionStore:
         """Take a label away. Raises Gone, NoVersion where it is nowhere, Outdated, Moved."""
 
         def work(connection: Connection) -> Changed:
-            held = _hold(connection, secret_id)
+            held = hold(connection, secret_id)
             expected.check(label, held.revision, held.labels)
             if label not in held.labels:
                 raise NoVersion(label)
@@ -226,7 +247,7 @@ class VersionStore:
         """
 
         def work(connection: Connection) -> tuple[Changed, list[Left]]:
-            held = _hold(connection, secret_id)
+            held = hold(connection, secret_id)
             expected.check(CURRENT, held.revision, held.labels)
             if number not in held.versions:
                 raise NoVersion(number)
@@ -243,15 +264,18 @@ class VersionStore:
         self._ends.finish(elsewhere, strict=True)
         return changed
 
-    def insert(
-        self, connection: Connection, secret_id: str, new: NewVersion, payload: AtRest, expected: Expected
+    def _insert(
+        self,
+        connection: Connection,
+        secret_id: str,
+        new: NewVersion,
+        payload: AtRest,
+        expected: Expected,
+        also: Callable[[Connection], None],
     ) -> tuple[Changed, list[Left]]:
-        """Insert a version within the caller's transaction; return also what is to be finished once it is committed.
-
-        Raises what `add` raises of the database.
-        """
-        held = _hold(connection, secret_id)
+        held = hold(connection, secret_id)
         expected.check(CURRENT, held.revision, held.labels)
+        also(connection)
         number = max(held.versions, default=0) + 1
         names = set(new.labels)
         if held.current is None:  # the first payload is what everybody reads
@@ -284,7 +308,7 @@ class VersionStore:
         return self._ends.drop(connection, [held.versions[number] for number in going])
 
 
-def _hold(connection: Connection, secret_id: str) -> Held:
+def hold(connection: Connection, secret_id: str) -> Held:
     """Lock a secret's row and return its versions, which have rows of their own from now on. Raises Gone."""
     secret = connection.execute(_locked, {"secret": secret_id}).first()
     if secret is None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from bascule_keymanager.errors import KeyManagerError
 from bascule_keymanager.stores.store import KeySpec
 
-__all__ = ["CannotGenerate", "KeyPair", "Reason", "check_algorithm", "make_key", "make_pair"]
+__all__ = ["CannotGenerate", "KeyPair", "Reason", "check_algorithm", "check_key", "make_key", "make_pair"]
 
 Reason = Literal["no store", "wrong algorithm", "unsupported"]
 
@@ -48,13 +48,18 @@ def check_algorithm(spec: KeySpec, *, symmetric: bool) -> None:
         raise CannotGenerate(spec, "wrong algorithm")
 
 
-def make_key(spec: KeySpec, random: Callable[[int], bytes] = os.urandom) -> bytes:
-    """Return a new symmetric key. Raises CannotGenerate."""
+def check_key(spec: KeySpec) -> None:
+    """Refuse a symmetric key that cannot be made. Raises CannotGenerate."""
     check_algorithm(spec, symmetric=True)
     # XTS uses two keys, and is ordered by the length of both.
     xts = spec.mode is not None and spec.mode.lower() == "xts"
     if spec.bit_length not in ([2 * bits for bits in _SYMMETRIC_BITS] if xts else _SYMMETRIC_BITS):
         raise CannotGenerate(spec, "unsupported")
+
+
+def make_key(spec: KeySpec, random: Callable[[int], bytes] = os.urandom) -> bytes:
+    """Return a new symmetric key. Raises CannotGenerate."""
+    check_key(spec)
     return random(spec.bit_length // 8)
 
 

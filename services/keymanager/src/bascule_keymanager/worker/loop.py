@@ -6,10 +6,11 @@ from collections.abc import Callable
 from bascule.errors import BasculeError
 from bascule.rpc import EmbeddedTransport, MalformedMessage, Message, Server
 from bascule_keymanager.log import get_log
-from bascule_keymanager.objects import Order
+from bascule_keymanager.objects import Order, Rotation
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.worker.api import WorkerApi
 from bascule_keymanager.worker.processor import OrderProcessor
+from bascule_keymanager.worker.rotator import Rotator
 
 __all__ = ["Handlers", "WorkerLoop"]
 
@@ -21,14 +22,20 @@ log = get_log()
 class Handlers(WorkerApi):
     """Answers the calls."""
 
-    def __init__(self, processor: OrderProcessor, clock: Callable[[], float] = time.time) -> None:
-        self._processor, self._clock = processor, clock
+    def __init__(self, processor: OrderProcessor, rotator: Rotator, clock: Callable[[], float] = time.time) -> None:
+        self._processor, self._rotator, self._clock = processor, rotator, clock
 
     def process_order(self, *, order: Order, request_id: str | None = None) -> None:
         """Do this order if it still waits; whoever was first, it is done once."""
         waited_s = None if order.accepted_at is None else round(max(0.0, self._clock() - order.accepted_at), 3)
         outcome = self._processor.process_id(order.id)
         log.info("order taken", order=order.id, request=request_id, outcome=outcome, waited_s=waited_s)
+
+    def rotate_secret(self, *, rotation: Rotation, request_id: str | None) -> None:
+        """Make this key anew if it is still due; whoever was first, it is done once."""
+        outcome = self._rotator.rotate_id(rotation.secret_id)
+        late_s = round(max(0.0, self._clock() - rotation.due_at), 3)
+        log.info("rotation taken", secret=rotation.secret_id, request=request_id, outcome=outcome, late_s=late_s)
 
 
 class WorkerLoop:
@@ -39,15 +46,16 @@ class WorkerLoop:
         transport: EmbeddedTransport,
         orders: OrderStore,
         processor: OrderProcessor,
+        rotator: Rotator,
         *,
         taker: str,
         sweep_age_s: float,
         on_refused: Callable[[], None],
     ) -> None:
-        self._transport, self._orders, self._processor = transport, orders, processor
+        self._transport, self._orders, self._processor, self._rotator = transport, orders, processor, rotator
         self._taker, self._sweep_age_s = taker, sweep_age_s
         self._count_refusal = on_refused
-        self._server = Server(Handlers(processor), on_refused=self._refused)
+        self._server = Server(Handlers(processor, rotator), on_refused=self._refused)
 
     def step(self) -> bool:
         """Handle one wake-up; return whether there was one.
@@ -66,7 +74,10 @@ class WorkerLoop:
         return True
 
     def sweep(self) -> None:
-        """Do the orders that have waited too long: their wake-up was lost, refused, or taken by a worker that died."""
+        """Do the orders that have waited too long, and make the keys anew that are due.
+
+        The wake-up of such an order was lost, refused, or taken by a worker that died.
+        """
         for order in self._orders.pending(older_than_s=self._sweep_age_s, most=_SWEEP_AT_ONCE):
             try:
                 outcome = self._processor.process(order)
@@ -76,6 +87,8 @@ class WorkerLoop:
                 continue
             if outcome == "done":
                 log.info("order swept up", order=order.id)
+
+        self._rotator.sweep()
 
     def _refused(self, message: Message) -> None:
         self._count_refusal()

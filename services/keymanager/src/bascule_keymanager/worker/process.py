@@ -10,6 +10,7 @@ from bascule_keymanager.service import Parts
 from bascule_keymanager.worker.barbican import barbican_handlers
 from bascule_keymanager.worker.loop import Handlers, WorkerLoop
 from bascule_keymanager.worker.processor import OrderProcessor
+from bascule_keymanager.worker.rotator import Rotator
 
 __all__ = ["WorkerProcess"]
 
@@ -33,26 +34,28 @@ class WorkerProcess:
         """Open the database and register; raises what Parts.join raises."""
         parts = self._parts
         processor = OrderProcessor(parts.orders, parts.projects, parts.stores)
+        rotator = Rotator(parts.rotations, parts.versions, parts.projects, parts.speaking)
         self._member = parts.join("worker")
         self._loop = WorkerLoop(
             parts.transport,
             parts.orders,
             processor,
+            rotator,
             taker=instance_name(),
             sweep_age_s=self._sweep_age_s(),
             on_refused=self._member.refuse,
         )
-        for receiver in self._receivers(processor, self._member):
+        for receiver in self._receivers(Handlers(processor, rotator), processor, self._member):
             thread = threading.Thread(target=receiver.run, args=(self._stopping,), name=receiver.server.topic)
             thread.start()
             self._threads.append(thread)
 
-    def _receivers(self, processor: OrderProcessor, member: Member) -> list[Receiver]:
+    def _receivers(self, ours: Handlers, processor: OrderProcessor, member: Member) -> list[Receiver]:
         """Return who takes orders over the broker, each in a thread of its own: a broker that is away holds none up."""
         broker, queue = self._parts.broker, self._parts.settings.messaging.barbican
         if broker is None:
             return []
-        handlers: list[Interface] = [Handlers(processor)]
+        handlers: list[Interface] = [ours]
         if queue is not None:
             handlers.append(barbican_handlers(processor, queue))
         servers = [Server(each, on_refused=lambda _message: member.refuse()) for each in handlers]

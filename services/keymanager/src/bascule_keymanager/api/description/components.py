@@ -162,6 +162,19 @@ COMPONENTS: dict[str, Rules] = {
     "SecretVersionReference": _object({"version": _NUMBER, "version_ref": _URL}),
     "SecretLabel": _object({"label": _TEXT, "version": _NUMBER}),
     "SecretLabels": _object({"labels": {"type": "object", "additionalProperties": _NUMBER}}),
+    "SecretRotation": _object(
+        {
+            "rotation": _object(
+                {
+                    "interval_s": _NUMBER,
+                    "next": _TIME,
+                    "last": _MAYBE,
+                    "failures": _NUMBER,
+                    "failure": _MAYBE,
+                }
+            )
+        }
+    ),
     # The meta of an order is checked as a secret, and then for what its type of order needs.
     "OrderMeta": dict(SECRET.rules),
 }

@@ -12,6 +12,7 @@ from bascule_keymanager.api.bodies import (
     SECRET_LABEL,
     SECRET_METADATA,
     SECRET_METADATUM,
+    SECRET_ROTATION,
     SECRET_VERSION,
     TRANSPORT_KEY,
 )
@@ -68,7 +69,7 @@ def _consumers(path: str, kind: str, body: Schema) -> tuple[Operation, ...]:
 def _versions(path: str) -> tuple[Operation, ...]:
     """Return what Barbican has not: every one answers 409 while a process of an older release may answer, too."""
     version, label = path + "/versions/{version}", path + "/labels/{label}"
-    changed = (409, 412)
+    rotation, changed = path + "/rotation", (409, 412)
     return (
         _get(path + "/versions", "List the versions of a secret", "SecretVersionPage", query=_PAGE, refusals=(409,)),
         _send(
@@ -87,6 +88,10 @@ def _versions(path: str) -> tuple[Operation, ...]:
         _get(path + "/labels", "Show the labels of a secret's versions", "SecretLabels", refusals=(409,)),
         _send("PUT", label, "Put a label at a version", SECRET_LABEL, 200, "SecretLabel", *changed),
         Operation("DELETE", label, "Take a label away", ((204, None),), refusals=changed),
+        _get(rotation, "Show how often a key is made anew", "SecretRotation", refusals=(409,)),
+        _send("PUT", rotation, "Have a key made anew every so often", SECRET_ROTATION, 200, "SecretRotation", 409),
+        Operation("POST", rotation, "Have a key made anew now", ((202, None),), refusals=(409,)),
+        Operation("DELETE", rotation, "Leave a key as it is", ((204, None),), refusals=(409,)),
     )
 
 
