@@ -9,7 +9,9 @@ from oslo_config import cfg
 from bascule_keymanager.config_messaging import Messaging, load_messaging
 from bascule_keymanager.config_stores import (
     ConfiguredStore,
+    KmipSettings,
     VaultSettings,
+    load_kmip,
     load_secret_stores,
     load_store_plugins,
     load_vault,
@@ -125,6 +127,7 @@ class Settings:
     p11: P11Settings = field(default_factory=P11Settings)
     store_plugins: tuple[str, ...] = ("store_crypto",)
     vault: VaultSettings = field(default_factory=VaultSettings)
+    kmip: KmipSettings = field(default_factory=KmipSettings)
     transit: TransitSettings = field(default_factory=TransitSettings)
     queue_enabled: bool = True
     messaging: Messaging = field(default_factory=Messaging)
@@ -211,6 +214,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         ),
         store_plugins=load_store_plugins(path),
         vault=load_vault(path),
+        kmip=load_kmip(path),
         transit=load_transit(path),
         queue_enabled=conf.queue.enable,
         messaging=load_messaging(path),

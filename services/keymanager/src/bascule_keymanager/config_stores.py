@@ -6,7 +6,15 @@ from oslo_config import cfg
 
 from bascule_keymanager.errors import ConfigRefused
 
-__all__ = ["ConfiguredStore", "VaultSettings", "load_secret_stores", "load_store_plugins", "load_vault"]
+__all__ = [
+    "ConfiguredStore",
+    "KmipSettings",
+    "VaultSettings",
+    "load_kmip",
+    "load_secret_stores",
+    "load_store_plugins",
+    "load_vault",
+]
 
 _STORES = (
     cfg.BoolOpt("enable_multiple_secret_stores", default=False, help="Projects may choose their secret store."),
@@ -32,7 +40,7 @@ _PLUGINS = (
     cfg.MultiStrOpt(
         "enabled_secretstore_plugins",
         default=["store_crypto"],
-        help="store_crypto, vault_plugin: the first takes what is new, all read what they keep.",
+        help="store_crypto, vault_plugin, kmip_plugin: the first takes what is new, all read what they keep.",
     ),
 )
 _VAULT = (
@@ -45,6 +53,19 @@ _VAULT = (
     cfg.StrOpt("vault_url", default="http://127.0.0.1:8200", help="Where Vault or OpenBao is."),
     cfg.StrOpt("ssl_ca_crt_file", help="Certificate of whoever signed Vault's."),
     cfg.StrOpt("namespace", help="Namespace of Vault Enterprise."),
+)
+
+
+_KMIP = (
+    cfg.StrOpt("username", help="Who we are, beside the certificate."),
+    cfg.StrOpt("password", secret=True, help="The password that goes with it."),
+    cfg.StrOpt("host", default="localhost", help="Where the KMIP server is."),
+    cfg.PortOpt("port", default=5696, help="Its port."),
+    cfg.StrOpt("ssl_version", default="PROTOCOL_TLSv1_2", help="A constant of Python's module ssl."),
+    cfg.StrOpt("ca_certs", help="Certificates of whoever signed the server's."),
+    cfg.StrOpt("certfile", help="Our certificate."),
+    cfg.StrOpt("keyfile", help="Its key, in a file that its owner alone may read."),
+    cfg.BoolOpt("pkcs1_only", default=False, help="The server takes RSA keys in PKCS#1 alone, and no DSA keys."),
 )
 
 
@@ -61,6 +82,21 @@ class VaultSettings:
     vault_url: str = "http://127.0.0.1:8200"
     ssl_ca_crt_file: str | None = None
     namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KmipSettings:
+    """The options of [kmip_plugin]; the password never appears in the repr."""
+
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host: str = "localhost"
+    port: int = 5696
+    ssl_version: str = "PROTOCOL_TLSv1_2"
+    ca_certs: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    pkcs1_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +163,11 @@ def load_vault(path: str) -> VaultSettings:
     conf.register_opts(_VAULT, group="vault_plugin")
     conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
     return VaultSettings(**{option.dest: conf.vault_plugin[option.dest] for option in _VAULT})
+
+
+def load_kmip(path: str) -> KmipSettings:
+    """Return the options of [kmip_plugin]."""
+    conf = cfg.ConfigOpts()
+    conf.register_opts(_KMIP, group="kmip_plugin")
+    conf(args=[], project="keymanager", default_config_files=[path], default_config_dirs=[])
+    return KmipSettings(**{option.dest: conf.kmip_plugin[option.dest] for option in _KMIP})

@@ -29,8 +29,8 @@ from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.stores.configured import Stores, Writer
 from bascule_keymanager.stores.crypto import CryptoStore
+from bascule_keymanager.stores.elsewhere import first_of, writers_elsewhere
 from bascule_keymanager.stores.preferred import Plugins, PreferredStores
-from bascule_keymanager.stores.store import Store
 
 if TYPE_CHECKING:
     from bascule_keymanager.broker import Broker
@@ -98,32 +98,12 @@ class Parts:
             ("store_crypto", short): writers[name] for short, name in plugin_names(plugins).items()
         }
         ordered = list(writers.values())
-        if self.vault is not None:
-            choosable["vault_plugin", None] = elsewhere = Writer(self.vault)
-            ordered.insert(0 if self._vault_comes_first() else len(ordered), elsewhere)
+        first = first_of(self.settings)
+        for name, elsewhere in writers_elsewhere(self.settings).items():
+            choosable[name, None] = elsewhere
+            ordered.insert(0 if name == first else len(ordered), elsewhere)
         choice = PreferredStores(choosable, self._choice_of) if self.settings.secret_stores else _no_choice
         return Stores(ordered, preferred=choice, speaking=lambda: self.speaking())  # noqa: PLW0108 - who we are is known later
-
-    @cached_property
-    def vault(self) -> Store | None:
-        """The store in Vault, where it is configured."""
-        settings = self.settings
-        named = {*settings.store_plugins, *(store.store_plugin for store in settings.secret_stores)}
-        unknown = set(settings.store_plugins) - {"store_crypto", "vault_plugin"}
-        if unknown or not settings.store_plugins:
-            names = f"[secretstore] enabled_secretstore_plugins names {', '.join(sorted(unknown)) or 'none'}"
-            raise ConfigRefused(None, f"{names}; there are store_crypto and vault_plugin")
-        if "vault_plugin" not in named:
-            return None
-        from bascule_keymanager.stores.vault import VaultStore, castellan_backend  # noqa: PLC0415 - an extra
-
-        return VaultStore(lambda: castellan_backend(settings.vault))
-
-    def _vault_comes_first(self) -> bool:
-        choosable = self.settings.secret_stores
-        if not choosable:
-            return self.settings.store_plugins[0] == "vault_plugin"
-        return any(store.store_plugin == "vault_plugin" and store.global_default for store in choosable)
 
     def _choice_of(self, project_id: str) -> Plugins | None:
         chosen = self.holdings.secret_stores.preferred(project_id)

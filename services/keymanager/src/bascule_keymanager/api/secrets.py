@@ -21,6 +21,7 @@ from bascule_keymanager.storage.rows import Gone
 from bascule_keymanager.storage.secrets import SecretInUse, SecretStore
 from bascule_keymanager.storage.shown_secrets import Secret
 from bascule_keymanager.storage.transport_keys import TransportKeys
+from bascule_keymanager.stores.store import OPAQUE, Form
 
 __all__ = ["SecretResource", "SecretsResource"]
 
@@ -105,7 +106,8 @@ class SecretResource:
         authorize(req, "secret:put", target_of(req, sealed.owner))
         payload, content_type = read_payload(req, self._settings)
         project = self._projects.get_or_create(sealed.owner.project)
-        if sealed.has_payload or not self._store.add_payload(project, secret_id, payload, content_type):
+        form = Form(sealed.secret_type or OPAQUE.secret_type, sealed.algorithm)
+        if sealed.has_payload or not self._store.add_payload(project, secret_id, payload, content_type, form):
             raise ApiRefusal(409, "Secret already has data, cannot modify it.")
         resp.status = 204
 

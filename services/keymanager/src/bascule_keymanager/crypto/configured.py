@@ -52,6 +52,6 @@ def _wanted(settings: Settings) -> tuple[str, ...]:
     if not settings.secret_stores:
         return settings.crypto_plugins
     stores = sorted(settings.secret_stores, key=lambda store: not store.global_default)
-    if stores[0].crypto_plugin is None and stores[0].store_plugin != "vault_plugin":
+    if stores[0].crypto_plugin is None and stores[0].store_plugin not in ("vault_plugin", "kmip_plugin"):
         raise ConfigRefused(None, f"the default secret store {stores[0].store_plugin!r} is none that we have")
     return tuple(store.crypto_plugin for store in stores if store.crypto_plugin)

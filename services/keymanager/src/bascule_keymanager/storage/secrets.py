@@ -38,7 +38,7 @@ from bascule_keymanager.storage.tables import (
 from bascule_keymanager.storage.version_ends import Left, VersionEnds, end_versions
 from bascule_keymanager.stores.configured import Stores
 from bascule_keymanager.stores.crypto import STORE_CRYPTO
-from bascule_keymanager.stores.store import Found, Kept, Store
+from bascule_keymanager.stores.store import OPAQUE, Form, Found, Kept, Store
 
 __all__ = [
     "NewSecret",
@@ -147,15 +147,17 @@ class SecretStore:
             self._database.write(lambda connection: self._insert(connection, project, secret_id, new, None))
             return secret_id
         with self._stores.writing(project) as store:
-            kept = store.keep(project, secret_id, new.payload)
+            kept = store.keep(project, secret_id, new.payload, Form(new.secret_type, new.algorithm))
             with forgotten_unless_inserted(store, kept):
                 self._database.write(lambda connection: self._insert(connection, project, secret_id, new, kept))
         return secret_id
 
-    def add_payload(self, project: Project, secret_id: str, payload: bytes, content_type: str) -> bool:
+    def add_payload(
+        self, project: Project, secret_id: str, payload: bytes, content_type: str, form: Form = OPAQUE
+    ) -> bool:
         """Give a secret its payload; return False, and change nothing, when it has one already or is gone."""
         with self._stores.writing(project) as store:
-            kept = store.keep(project, secret_id, payload)
+            kept = store.keep(project, secret_id, payload, form)
 
             def insert(connection: Connection) -> bool:
                 locked = sa.select(secrets.c.id).where(secrets.c.id == secret_id, secrets.c.deleted == sa.false())

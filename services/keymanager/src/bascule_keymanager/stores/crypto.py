@@ -7,7 +7,7 @@ from bascule_keymanager.crypto.plugin import CryptoPlugin, Place
 from bascule_keymanager.errors import UnknownPlugin
 from bascule_keymanager.storage.projects import Project, Projects
 from bascule_keymanager.stores.generate import CannotGenerate, check_algorithm, make_key, make_pair
-from bascule_keymanager.stores.store import Found, Kept, KeptPair, KeySpec, PairIds
+from bascule_keymanager.stores.store import OPAQUE, Form, Found, Kept, KeptPair, KeySpec, PairIds
 
 __all__ = ["STORE_CRYPTO", "CryptoStore"]
 
@@ -32,7 +32,7 @@ class CryptoStore:
         own: Callable[[int], bytes] = getattr(writes, "random", os.urandom)
         self._random = random or own
 
-    def keep(self, project: Project, secret_id: str, payload: bytes) -> Kept:
+    def keep(self, project: Project, secret_id: str, payload: bytes, form: Form = OPAQUE) -> Kept:  # noqa: ARG002
         """Seal a payload with the project's key, which is made now if there is none."""
         key = self._projects.key_of(project, self._plugin)
         sealed = self._plugin.seal(key, payload, Place(secret_id, project.external_id))

@@ -7,7 +7,7 @@ from typing import Protocol
 from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed
 from bascule_keymanager.storage.projects import Project
 
-__all__ = ["Found", "Kept", "KeptPair", "KeySpec", "PairIds", "Store"]
+__all__ = ["OPAQUE", "Form", "Found", "Kept", "KeptPair", "KeySpec", "PairIds", "Store"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,17 @@ class KeySpec:
     bit_length: int
     mode: str | None = None
     passphrase: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a payload is, for stores that keep a key as a key: its secret's type, and the algorithm if it says one."""
+
+    secret_type: str = "opaque"  # noqa: S105 - a kind of secret, not one
+    algorithm: str | None = None
+
+
+OPAQUE = Form()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +79,7 @@ class Store(Protocol):
     def plugin_name(self) -> str:
         """The name in `secret_store_metadata`."""
 
-    def keep(self, project: Project, secret_id: str, payload: bytes) -> Kept:
+    def keep(self, project: Project, secret_id: str, payload: bytes, form: Form = OPAQUE) -> Kept:
         """Keep a payload."""
 
     def read(self, found: Found) -> bytes:

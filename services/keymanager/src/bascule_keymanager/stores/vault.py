@@ -12,7 +12,7 @@ from bascule_keymanager.config_stores import VaultSettings
 from bascule_keymanager.errors import ConfigRefused, StoreFailed
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.stores.generate import KeyPair, make_key, make_pair
-from bascule_keymanager.stores.store import Found, Kept, KeptPair, KeySpec, PairIds
+from bascule_keymanager.stores.store import OPAQUE, Form, Found, Kept, KeptPair, KeySpec, PairIds
 
 __all__ = ["Backend", "VaultStore", "castellan_backend"]
 
@@ -44,7 +44,7 @@ class VaultStore:
     def _backend(self) -> Backend:
         return self._make_backend()
 
-    def keep(self, project: Project, secret_id: str, payload: bytes) -> Kept:  # noqa: ARG002 - it names them itself
+    def keep(self, project: Project, secret_id: str, payload: bytes, form: Form = OPAQUE) -> Kept:  # noqa: ARG002
         """Keep a payload. Raises StoreFailed."""
         name: str = self._asked(self._backend.store, payload)
         return Kept(self.plugin_name, {_KEY_ID: name, _VERSION: _CURRENT})
