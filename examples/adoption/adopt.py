@@ -34,6 +34,7 @@ from bascule.documents.journal import RunDocument
 from bascule.errors import BasculeError
 from bascule.fleet import operations
 from bascule.fleet.config import FleetConfig
+from bascule.fleet.engine import Stopped
 from bascule.fleet.fleet import Fleet
 from bascule.gate.history import read_history
 from bascule.gate.process import LoadProcess
@@ -58,11 +59,15 @@ ORDERS_S = 200.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way that the fleet is taken under load: its name, where it begins and ends, and how it is gone."""
+    """One way that the fleet is taken under load: its name, where it begins and ends, and how it is gone.
+
+    `prepare` is what an operator does hours before: it takes long, and nobody notices it.
+    """
 
     name: str
     source: Release
     target: Release
+    prepare: Callable[[Fleet], object]
     go: Callable[[Fleet], RunDocument]
     mode: str = "finished"
 
@@ -94,10 +99,10 @@ def main() -> int:
 def ways(options: argparse.Namespace) -> Iterator[Way]:
     """Yield the ways in their order."""
     known = {
-        "forward": Way("forward", BARBICAN, OURS, lambda fleet: upgrade(fleet, OURS)),
-        "back": Way("back", BARBICAN, OURS, roll_back, mode="rolled-back"),
-        "again": Way("again", BARBICAN, OURS, lambda fleet: upgrade(fleet, OURS)),
-        "onward": Way("onward", OURS, NEXT, lambda fleet: upgrade(fleet, NEXT)),
+        "forward": Way("forward", BARBICAN, OURS, lambda fleet: stage(fleet, OURS), upgrade),
+        "back": Way("back", BARBICAN, OURS, lambda _: None, roll_back, mode="rolled-back"),
+        "again": Way("again", BARBICAN, OURS, lambda fleet: stage(fleet, OURS), upgrade),
+        "onward": Way("onward", OURS, NEXT, lambda fleet: stage(fleet, NEXT), upgrade),
     }
     for name in options.ways.split(","):
         yield known[name]
@@ -112,6 +117,7 @@ def measure(
         workload, fleet.config.url, directory,
         rate=options.rate, seed=options.seed, preload=options.preload, orders_s=ORDERS_S,
     )  # fmt: skip
+    way.prepare(fleet)
     say(f"--- {way.name}: {options.preload} secrets, then {options.rate:g} requests/s from now to the end")
     with load:
         load.wait_ready(600.0)
@@ -136,12 +142,18 @@ def failures(history: Path) -> Counter[str]:
     return Counter(f"{each.release or 'nobody'}: {each.op}, {each.status or each.error}" for each in failed)
 
 
-def upgrade(fleet: Fleet, target: Release) -> RunDocument:
-    """Plan, show the plan, and do it."""
+def stage(fleet: Fleet, target: Release) -> None:
+    """Plan, show the plan, and do it as far as the release's own check: its environment stands then."""
     plan, facts = operations.create_plan(fleet, target)
     path = operations.save_plan(fleet, plan, facts)
     bascule(fleet.config.path.parent, "plan", "show", str(path))
-    return went(fleet, lambda: operations.apply(fleet, path, PlainReporter()))
+    with contextlib.suppress(Stopped):  # which is how a run ends that goes no further for now
+        operations.apply(fleet, path, PlainReporter(), until="check")
+
+
+def upgrade(fleet: Fleet) -> RunDocument:
+    """Go on with what was prepared, to the end."""
+    return went(fleet, lambda: operations.resume(fleet, PlainReporter()))
 
 
 def roll_back(fleet: Fleet) -> RunDocument:
