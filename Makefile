@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican record-barbican corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
+.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -36,6 +36,9 @@ lock: setup  ## resolve requirements.lock again
 
 barbican: setup  ## roll real Barbican 14 to 15 under the same load (needs root, or Debian's servers installed)
 	@$(RUN)/python examples/barbican/roll.py $(ARGS)
+
+adopt: setup  ## roll real Barbican 23 to the key manager under load, back, and on (as `make barbican` needs)
+	@$(RUN)/python examples/adoption/adopt.py $(ARGS)
 
 record-barbican: setup  ## record real Barbican 23 with real Keystone anew into tests/data/barbican-23 (minutes)
 	@PYTHONPATH=tests $(RUN)/python tools/record_barbican.py $(ARGS)

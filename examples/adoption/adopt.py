@@ -2,8 +2,8 @@
 
 One database, one broker, one Keystone, one balancer and one configuration file serve both. MariaDB, RabbitMQ and
 HAProxy are private instances of this machine's packages (installed first when they are absent and we are root),
-Barbican and Keystone come from PyPI. Everything else is what an operator does, with the commands of `bascule`
-(docs/howto/adopt-a-running-barbican.md). Every way is measured and judged by itself.
+Barbican and Keystone come from PyPI. Everything else is what an operator does: the shell blocks of
+docs/howto/adopt-a-running-barbican.md are run as they stand there. Every way is measured and judged by itself.
 
 Exit codes: 0 all ways passed, 1 one was refused or failed, 3 too little was measured to say.
 """
@@ -13,6 +13,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -23,18 +24,15 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bascule.cli.progress import PlainReporter
 from bascule.cli.verdict import print_verdict
 from bascule.documents.evidence import Evidence, Verdict
-from bascule.documents.journal import RunDocument
 from bascule.errors import BasculeError
 from bascule.fleet import operations
 from bascule.fleet.config import FleetConfig
-from bascule.fleet.engine import Stopped
 from bascule.fleet.fleet import Fleet
 from bascule.gate.history import read_history
 from bascule.gate.process import LoadProcess
@@ -51,6 +49,7 @@ from barbican_recording.servers import KEYSTONE, install, keystone
 ROOT = Path(__file__).resolve().parents[2]
 BARBICAN, OURS, NEXT = (Release.parse(name) for name in ("23.0.0", "2026.2.1", "2027.2"))
 BASCULE = [sys.executable, "-m", "bascule.cli"]
+PAGE = ROOT / "docs" / "howto" / "adopt-a-running-barbican.md"
 WORKLOAD = Path(__file__).with_name("workload.toml")
 CODES: dict[Verdict, int] = {"PASS": 0, "REFUSE": 1, "INCONCLUSIVE": 3}
 # What Barbican's worker has forgotten is done by ours two minutes later.
@@ -59,7 +58,7 @@ ORDERS_S = 200.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way that the fleet is taken under load: its name, where it begins and ends, and how it is gone.
+    """One way that the fleet is taken under load: its name, its two ends, and the blocks of the page that do it.
 
     `prepare` is what an operator does hours before: it takes long, and nobody notices it.
     """
@@ -67,9 +66,17 @@ class Way:
     name: str
     source: Release
     target: Release
-    prepare: Callable[[Fleet], object]
-    go: Callable[[Fleet], RunDocument]
+    prepare: list[str]
+    go: str
     mode: str = "finished"
+
+
+class NotPrepared(BasculeError):
+    """What comes before the load did not succeed; it has said why."""
+
+    def __init__(self, way: str) -> None:
+        self.way = way
+        super().__init__(f"the way {way} could not be prepared", next_command="bascule upgrade status")
 
 
 def main() -> int:
@@ -98,11 +105,12 @@ def main() -> int:
 
 def ways(options: argparse.Namespace) -> Iterator[Way]:
     """Yield the ways in their order."""
+    page = commands(PAGE.read_text())
     known = {
-        "forward": Way("forward", BARBICAN, OURS, lambda fleet: stage(fleet, OURS), upgrade),
-        "back": Way("back", BARBICAN, OURS, lambda _: None, roll_back, mode="rolled-back"),
-        "again": Way("again", BARBICAN, OURS, lambda fleet: stage(fleet, OURS), upgrade),
-        "onward": Way("onward", OURS, NEXT, lambda fleet: stage(fleet, NEXT), upgrade),
+        "forward": Way("forward", BARBICAN, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
+        "back": Way("back", BARBICAN, OURS, [], page["Go back"][0], mode="rolled-back"),
+        "again": Way("again", BARBICAN, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
+        "onward": Way("onward", OURS, NEXT, [page["Go on"][0]], page["Go on"][1]),
     }
     for name in options.ways.split(","):
         yield known[name]
@@ -117,12 +125,16 @@ def measure(
         workload, fleet.config.url, directory,
         rate=options.rate, seed=options.seed, preload=options.preload, orders_s=ORDERS_S,
     )  # fmt: skip
-    way.prepare(fleet)
+    for block in way.prepare:
+        if type_in(fleet, block) not in (0, 3):
+            raise NotPrepared(way.name)
     say(f"--- {way.name}: {options.preload} secrets, then {options.rate:g} requests/s from now to the end")
     with load:
         load.wait_ready(600.0)
         time.sleep(options.baseline_s)
-        run = way.go(fleet)
+        type_in(fleet, way.go)  # one that fails is judged as it stands
+        run = operations.run_document(fleet)
+        assert run is not None, "a run was prepared, or is the last one"
         time.sleep(options.tail_s)
         say("reading back everything that was acknowledged")
         load.stop(900.0)
@@ -142,35 +154,19 @@ def failures(history: Path) -> Counter[str]:
     return Counter(f"{each.release or 'nobody'}: {each.op}, {each.status or each.error}" for each in failed)
 
 
-def stage(fleet: Fleet, target: Release) -> None:
-    """Plan, show the plan, and do it as far as the release's own check: its environment stands then."""
-    plan, facts = operations.create_plan(fleet, target)
-    path = operations.save_plan(fleet, plan, facts)
-    bascule(fleet.config.path.parent, "plan", "show", str(path))
-    with contextlib.suppress(Stopped):  # which is how a run ends that goes no further for now
-        operations.apply(fleet, path, PlainReporter(), until="check")
+def commands(page: str) -> dict[str, list[str]]:
+    """Return the shell blocks of a page, by the heading that they stand under."""
+    found: dict[str, list[str]] = {}
+    for section in re.split(r"^## ", page, flags=re.MULTILINE)[1:]:
+        heading, _, text = section.partition("\n")
+        found[heading] = re.findall(r"^```sh\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return found
 
 
-def upgrade(fleet: Fleet) -> RunDocument:
-    """Go on with what was prepared, to the end."""
-    return went(fleet, lambda: operations.resume(fleet, PlainReporter()))
-
-
-def roll_back(fleet: Fleet) -> RunDocument:
-    """Take the last run back."""
-    return went(fleet, lambda: operations.roll_back(fleet, PlainReporter()))
-
-
-def went(fleet: Fleet, go: Callable[[], RunDocument]) -> RunDocument:
-    """Return the run as it ended; one that stopped is judged as it stands."""
-    try:
-        return go()
-    except BasculeError as refused:
-        say(f"it stopped: {refused.sentence}")
-        document = operations.run_document(fleet)
-        if document is None:
-            raise
-        return document
+def type_in(fleet: Fleet, block: str) -> int:
+    """Run a block of the page as an operator would type it; return its exit code: 3 is a run that is paused."""
+    own = {"BASCULE_FLEET": str(fleet.config.path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    return subprocess.run(["sh", "-eux", "-c", block], env={**os.environ, **own}, check=False).returncode
 
 
 def summarise(found: list[tuple[Way, Evidence]]) -> None:

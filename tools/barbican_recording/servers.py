@@ -77,7 +77,13 @@ def keystone(programs: Path, folder: Path, password: str) -> Iterator[str]:
     manage = [programs / "keystone-manage", "--config-file", config]
     environment = {"OS_KEYSTONE_CONFIG_FILES": str(config), **_environment(folder)}
     first = {"OS_BOOTSTRAP_PASSWORD": password, **environment}
-    _run([*manage, "db_sync"], environment)
+    empty = programs.parent / "empty.db"  # made once for an environment: the migrations take minutes
+    if empty.exists():
+        shutil.copy(empty, folder / "keystone.db")
+    else:
+        _run([*manage, "db_sync"], environment)
+        shutil.copy(folder / "keystone.db", draft := folder / "draft.db")
+        shutil.move(draft, empty)
     # The internal address is the one that a token check looks for.
     addresses = ["--bootstrap-public-url", url, "--bootstrap-internal-url", url]
     _run([*manage, "bootstrap", *addresses, "--bootstrap-region-id", "here"], first)
