@@ -320,7 +320,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where Keystone is installed, once")
     parser.add_argument("--releases", type=Path, default=ROOT / "releases", help="releases of the key manager")
     parser.add_argument("--ways", default="forward,back,again,onward", help="which ways to go, in this order")
-    parser.add_argument("--rate", type=float, default=51.0, help="requests per second; with polls and probes it is a fifth more (Barbican does 90 at most)")
+    parser.add_argument("--rate", type=float, default=51.0, help="requests per second; polls and probes come on top")
     parser.add_argument("--preload", type=int, default=300, help="secrets that are made before each way")
     parser.add_argument("--baseline-s", type=float, default=10.0, help="seconds of load before each way")
     parser.add_argument("--tail-s", type=float, default=10.0, help="seconds of load after it")
