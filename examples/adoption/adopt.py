@@ -34,6 +34,7 @@ from bascule.errors import BasculeError
 from bascule.fleet import operations
 from bascule.fleet.config import FleetConfig
 from bascule.fleet.fleet import Fleet
+from bascule.fleet.runtime import InstanceName
 from bascule.gate.history import read_history
 from bascule.gate.process import LoadProcess
 from bascule.gate.report import write_report
@@ -93,6 +94,8 @@ def main() -> int:
             say(f"starting Barbican {BARBICAN}: two API processes and a worker, beside one Keystone")
             bascule(folder, "fleet", "start", str(BARBICAN))
             make_project(fleet.config.url, token)
+            if options.control:
+                return control(fleet, workload, work / "control", options)
             found = [measure(fleet, way, workload, work / way.name, options) for way in ways(options)]
         summarise(found)
         return CODES[worst([evidence.verdict for _, evidence in found])]
@@ -120,25 +123,16 @@ def measure(
     fleet: Fleet, way: Way, workload: Path, directory: Path, options: argparse.Namespace
 ) -> tuple[Way, Evidence]:
     """Go one way under load, read everything back, and judge what clients saw."""
-    directory.mkdir(parents=True)
-    load = LoadProcess(
-        workload, fleet.config.url, directory,
-        rate=options.rate, seed=options.seed, preload=options.preload, orders_s=ORDERS_S,
-    )  # fmt: skip
     for block in way.prepare:
         if type_in(fleet, block) not in (0, 3):
             raise NotPrepared(way.name)
-    say(f"--- {way.name}: {options.preload} secrets, then {options.rate:g} requests/s from now to the end")
-    with load:
-        load.wait_ready(600.0)
-        time.sleep(options.baseline_s)
+    with loading(fleet, workload, directory, options) as load:
         type_in(fleet, way.go)  # one that fails is judged as it stands
         run = operations.run_document(fleet)
         assert run is not None, "a run was prepared, or is the last one"
         time.sleep(options.tail_s)
         say("reading back everything that was acknowledged")
         load.stop(900.0)
-    # Ours lists and counts as the gate asks; so does Barbican, but for the order of a list, which it does not promise.
     limits = Limits(mixed_answers=options.least_mixed, rate_per_s=options.least_rate, modes=(way.mode,))
     evidence = judge(load.history, run, (), source=way.source, target=way.target, limits=limits)
     write_report(evidence, directory)
@@ -152,6 +146,55 @@ def failures(history: Path) -> Counter[str]:
     """Return how many requests failed, by the release that answered or should have."""
     failed = [each for each in read_history(history) if each.phase != "preload" and each.outcome != "ok"]
     return Counter(f"{each.release or 'nobody'}: {each.op}, {each.status or each.error}" for each in failed)
+
+
+def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Namespace) -> int:
+    """Replace Barbican's worker by another one of its own under load, carefully, and count what is lost.
+
+    That is what the adoption must not be blamed for, and goes round.
+    """
+    worker = InstanceName("worker-1", BARBICAN)
+    node = fleet.first_node
+    with loading(fleet, workload, directory, options) as load:
+        pid = (node.runtime.directory(worker) / "pid").read_text().strip()
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+        pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
+        environment = dict(pair.split("=", 1) for pair in pairs)
+        with (directory / "worker.log").open("w") as log:
+            another = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
+        try:
+            time.sleep(15.0)  # which it takes to consume
+            say("stopping the old worker")
+            node.runtime.stop(worker, signal_name="TERM", timeout_s=90.0)
+            time.sleep(options.tail_s)
+            say("reading back everything that was acknowledged")
+            load.stop(900.0)
+        finally:
+            os.killpg(another.pid, signal.SIGTERM)
+            another.wait(60)
+    run = operations.run_document(fleet)
+    assert run is not None, "the fleet was started"
+    evidence = judge(load.history, run, (), source=BARBICAN, target=BARBICAN)
+    print(
+        f"Barbican {BARBICAN} alone, one worker replaced by another at {evidence.load_rate_per_s:.1f} requests/s: "
+        f"{evidence.failed} requests failed, {evidence.orders.lost} of {evidence.orders.accepted} orders lost"
+    )
+    return 0
+
+
+@contextlib.contextmanager
+def loading(fleet: Fleet, workload: Path, directory: Path, options: argparse.Namespace) -> Iterator[LoadProcess]:
+    """Fill the store and load the fleet; the block begins when normal operation was looked at for a while."""
+    directory.mkdir(parents=True)
+    load = LoadProcess(
+        workload, fleet.config.url, directory,
+        rate=options.rate, seed=options.seed, preload=options.preload, orders_s=ORDERS_S,
+    )  # fmt: skip
+    say(f"--- {directory.name}: {options.preload} secrets, then {options.rate:g} requests/s from now to the end")
+    with load:
+        load.wait_ready(600.0)
+        time.sleep(options.baseline_s)
+        yield load
 
 
 def commands(page: str) -> dict[str, list[str]]:
@@ -320,6 +363,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where Keystone is installed, once")
     parser.add_argument("--releases", type=Path, default=ROOT / "releases", help="releases of the key manager")
     parser.add_argument("--ways", default="forward,back,again,onward", help="which ways to go, in this order")
+    parser.add_argument("--control", action="store_true", help="only measure what Barbican loses by itself")
     parser.add_argument("--rate", type=float, default=51.0, help="requests per second; polls and probes come on top")
     parser.add_argument("--preload", type=int, default=300, help="secrets that are made before each way")
     parser.add_argument("--baseline-s", type=float, default=10.0, help="seconds of load before each way")

@@ -100,8 +100,12 @@ def test_both_pipelines_exist(releases):
         assert f"[composite:{recipe['releases'][str(name)]['variables']['pipeline']}]" in paste
 
 
-def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkeypatch):
-    seen = {}
+@pytest.mark.parametrize(
+    ("pipeline", "identity"),
+    [("some-pipeline", ("Confirmed", "theirs", "user")), ("with-keystone", (None, "theirs", None))],
+)
+def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkeypatch, pipeline, identity):
+    seen, made = {}, []
 
     def application(environ, start_response):
         seen.update(environ)
@@ -109,15 +113,19 @@ def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkey
         return [b"{}"]
 
     def loadapp(uri):
-        assert uri == "config:/etc/paste.ini#some-pipeline"
+        assert uri == f"config:/etc/paste.ini#{pipeline}"
         return application
 
     monkeypatch.setitem(sys.modules, "paste", types.ModuleType("paste"))
     deploy = types.ModuleType("paste.deploy")
     deploy.loadapp = loadapp
     monkeypatch.setitem(sys.modules, "paste.deploy", deploy)
+    common = types.ModuleType("barbican.common")
+    common.policy = types.SimpleNamespace(get_enforcer=lambda: made.append("policies"))
+    monkeypatch.setitem(sys.modules, "barbican", types.ModuleType("barbican"))
+    monkeypatch.setitem(sys.modules, "barbican.common", common)
     monkeypatch.setenv("BARBICAN_PASTE", "/etc/paste.ini")
-    monkeypatch.setenv("BARBICAN_PIPELINE", "some-pipeline")
+    monkeypatch.setenv("BARBICAN_PIPELINE", pipeline)
     monkeypatch.setenv("BASCULE_RELEASE", "15.0.1")
     monkeypatch.setenv("BASCULE_INSTANCE", "api-2")
     wsgi = load_module(FOLDER / "wsgi.py", "barbican_wsgi")
@@ -131,5 +139,6 @@ def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkey
         "X-Bascule-Release": "15.0.1",
         "X-Bascule-Instance": "api-2",
     }
-    assert seen["HTTP_X_PROJECT_ID"] == "theirs"
-    assert seen["HTTP_X_IDENTITY_STATUS"] == "Confirmed"
+    names = ("HTTP_X_IDENTITY_STATUS", "HTTP_X_PROJECT_ID", "HTTP_X_USER_ID")
+    assert tuple(seen.get(name) for name in names) == identity
+    assert made == ["policies"]  # before the first request
