@@ -1,4 +1,7 @@
-"""The columns of Barbican's tables that this release reads and writes; what else they have is none of its business."""
+"""The columns of Barbican's tables that this release reads and writes; what else they have is none of its business.
+
+Two have another name in the code, the one that they bear from 2027.1 on.
+"""
 
 import sqlalchemy as sa
 
@@ -45,7 +48,7 @@ projects = _entity("projects", sa.Column("external_id", sa.String(255)))
 
 secrets = _entity(
     "secrets",
-    sa.Column("display_name", sa.String(255)),
+    sa.Column("name", sa.String(255), key="display_name"),
     sa.Column("secret_type", sa.String(255)),
     sa.Column("expiration", sa.DateTime),
     sa.Column("algorithm", sa.String(255)),
@@ -95,7 +98,7 @@ orders = _entity(
     sa.Column("secret_id", sa.String(36)),
     sa.Column("container_id", sa.String(36)),
     sa.Column("sub_status", sa.String(36)),
-    sa.Column("status_detail", sa.String(255)),
+    sa.Column("sub_status_message", sa.String(255), key="status_detail"),
 )
 
 containers = _entity(
