@@ -1,18 +1,42 @@
 """Tells workers of new orders without keeping a request waiting for a broker."""
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from bascule.documents.status import ProcessStatus
 from bascule.errors import RpcError
 from bascule_keymanager.log import get_log
 
-__all__ = ["Waker"]
+__all__ = ["OwnWorkers", "Waker"]
 
 _MOST_WAITING = 10_000
+_KNOWN_FOR_S = 2.0
 
 log = get_log()
+
+
+class OwnWorkers:
+    """Whether a worker of ours lives, for whoever shares a broker with Barbican; asked of the registry now and then.
+
+    While there is one, it is told of orders, and Barbican's are not: what they have in hand when they are stopped is
+    lost. Ask from the waker's thread, since no request is to wait for the answer.
+    """
+
+    def __init__(
+        self, processes: Callable[[], Iterable[ProcessStatus]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._processes, self._clock = processes, clock
+        self._known, self._until = False, clock()
+
+    def are_there(self) -> bool:
+        """Return it as it was a moment ago. Raises what the database raises."""
+        if self._clock() >= self._until:
+            self._known = any(each.role == "worker" and each.state == "live" for each in self._processes())
+            self._until = self._clock() + _KNOWN_FOR_S
+        return self._known
 
 
 class Waker:

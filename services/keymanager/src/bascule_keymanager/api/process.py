@@ -23,7 +23,7 @@ from bascule_keymanager.objects import Order
 from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
-from bascule_keymanager.waker import Waker
+from bascule_keymanager.waker import OwnWorkers, Waker
 from bascule_keymanager.whole_api import has_whole_api
 from bascule_keymanager.worker.api import WorkerApi
 
@@ -130,6 +130,7 @@ class OrderDesk:
         self._worker = Client(WorkerApi, parts.transport, pin=lambda: member.pin)
         self._broker = parts.broker
         self._waker = Waker() if self._broker is not None else None
+        self._ours = OwnWorkers(lambda: parts.registry.status()[3])
         if self._broker is not None:
             self._over_broker = Client(WorkerApi, self._broker.transport, pin=lambda: member.pin)
 
@@ -187,7 +188,7 @@ class OrderDesk:
             # Imported where there is a broker: its library is an extra.
             from bascule_keymanager.broker import NobodyListens  # noqa: PLC0415
 
-            if shared:
+            if shared and not self._ours.are_there():
                 try:
                     broker.cast_as_barbican(order.id, order.project_id, request_id)
                 except NobodyListens as nobody:
