@@ -11,10 +11,10 @@ __all__ = ["DRAIN_S", "RELEASE", "SERVICE", "SUPPORTED_FROM", "UPGRADES_FROM", "
 SERVICE = "keymanager"
 RELEASE = Release.parse(__version__)
 
-# The first release; a pin can never be lower than this.
-SUPPORTED_FROM = Release.parse("2026.2")
+# Barbican knows no pin, and 2026.2 has a part of the API: whatever is the first of ours to start has all of it at once.
+SUPPORTED_FROM = Release.parse("2026.2.1")
 # Releases of Barbican are older than every one of ours, number by number: these have the tables that we work on.
-UPGRADES_FROM = tuple(map(Release.parse, ("22.0.0", "23.0.0", "2026.2")))
+UPGRADES_FROM = tuple(map(Release.parse, ("22.0.0", "23.0.0")))
 
 # The longest that a process may take between SIGTERM and its end.
 DRAIN_S = 60.0
