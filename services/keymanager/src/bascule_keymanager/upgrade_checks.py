@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bascule.checks import Check, Code, failure, success, warning
+from bascule.checks import Check, Code, failure, success
 from bascule.schema.state import Phase
+from bascule_keymanager.adoption_checks import adoption_checks
 from bascule_keymanager.crypto.plugin import ProjectKey
 from bascule_keymanager.host_checks import host_checks
 from bascule_keymanager.identity import RELEASE
@@ -30,8 +30,7 @@ def upgrade_checks(parts: Parts) -> list[Check]:
         Check("database can be reached", _guarded(lambda: _reachable(parts))),
         Check("master keys open every project key", _guarded(lambda: _project_keys(parts))),
         Check("schema changes of earlier releases are finished", _guarded(lambda: _earlier_changes(parts))),
-        Check("triggers may be created", _guarded(lambda: parts.database.read(_triggers_allowed))),
-        *(Check(check.name, _guarded(check.ask)) for check in host_checks(parts)),
+        *(Check(check.name, _guarded(check.ask)) for check in (*adoption_checks(parts), *host_checks(parts))),
     ]
 
 
@@ -85,37 +84,4 @@ def _earlier_changes(parts: Parts) -> Answer:
     ]
     if unfinished:
         return failure(f"{'; '.join(unfinished)}; finish that release first, with its own keymanager-db-manage")
-    return success()
-
-
-def _triggers_allowed(connection: Connection) -> Answer:
-    if connection.dialect.name in ("mysql", "mariadb"):
-        return _triggers_on_mariadb(connection)
-    if connection.dialect.name == "postgresql":
-        allowed = connection.execute(sa.text("SELECT has_schema_privilege(current_schema(), 'CREATE')")).scalar()
-        strangers = connection.execute(
-            sa.text(
-                "SELECT count(*) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
-                " AND relname IN ('secrets', 'orders') AND NOT pg_has_role(relowner, 'MEMBER')"
-            )
-        ).scalar()
-        if not allowed or strangers:
-            return failure("the database user must own the tables, and may create functions in their schema")
-    return success()
-
-
-def _triggers_on_mariadb(connection: Connection) -> Answer:
-    logs, trusts = connection.execute(
-        sa.text("SELECT @@GLOBAL.log_bin, @@GLOBAL.log_bin_trust_function_creators")
-    ).one()
-    grants = " ".join(connection.execute(sa.text("SHOW GRANTS")).scalars()).upper()
-    # GRANT ALL on something, or a role whose grants are not shown here, is told apart from nothing at all.
-    everything = "ALL PRIVILEGES" in grants
-    if not everything and "TRIGGER" not in grants:
-        return warning("the database user seems to lack the TRIGGER privilege; grant it on the key manager's database")
-    if logs and not trusts and "SUPER" not in grants and "ALL PRIVILEGES ON *.*" not in grants:
-        return failure(
-            "the server writes a binary log and does not trust creators of triggers; "
-            "set log_bin_trust_function_creators = 1 on it"
-        )
     return success()
