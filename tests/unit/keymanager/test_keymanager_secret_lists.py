@@ -23,7 +23,7 @@ def three(post_secret, keymanager):
     with keymanager.database.writer.begin() as connection:
         for day, name in enumerate("bac", start=1):
             moment = f"2020-01-0{day} 00:00:00.000000"
-            text = "UPDATE secrets SET created_at = '{0}', updated_at = '{0}' WHERE display_name = '{1}'"
+            text = "UPDATE secrets SET created_at = '{0}', updated_at = '{0}' WHERE name = '{1}'"
             connection.exec_driver_sql(text.format(moment, name))
 
 
