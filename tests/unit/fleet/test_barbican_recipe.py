@@ -1,6 +1,8 @@
 """The recipe for Barbican: data only, complete, and as its manifests vouch for it."""
 
+import argparse
 import importlib.util
+import json
 import re
 import stat
 import sys
@@ -9,8 +11,12 @@ import types
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from bascule import fleet
+from bascule.cli.main import cli
+from bascule.documents.codec import to_plain
+from bascule.documents.manifest import Manifest
 from bascule.fleet.config import FleetConfig
 from bascule.fleet.fleet import Fleet
 from bascule.fleet.recipe import Recipe, builtin_recipes
@@ -142,3 +148,47 @@ def test_each_answer_names_its_release_and_instance_and_callers_are_known(monkey
     names = ("HTTP_X_IDENTITY_STATUS", "HTTP_X_PROJECT_ID", "HTTP_X_USER_ID")
     assert tuple(seen.get(name) for name in names) == identity
     assert made == ["policies"]  # before the first request
+
+
+def test_a_fleet_has_the_releases_of_the_recipe_beside_its_own(tmp_path):
+    own = Path(__file__).parents[3] / "releases"
+    path = tmp_path / "fleet.toml"
+    path.write_text(f'[fleet]\nname = "keys"\nrecipe = "barbican"\nreleases = "{own}"\n[roles.api]\ncount = 1\n')
+    known = Fleet.open(FleetConfig.load(path)).releases
+    ours = known.get("2026.2.1")
+    assert known.get("23.0.0").manifest.service == "barbican"
+    assert known.get("23.0.0").release in ours.manifest.upgrades_from
+    assert known.train.releases.index(known.get("23.0.0").release) < known.train.releases.index(ours.release)
+
+
+def test_a_release_that_is_there_twice_is_the_fleets_own(tmp_path):
+    for folder, drain_s in (("own", 1.0), ("brought", 2.0)):
+        (tmp_path / folder / "1.0").mkdir(parents=True)
+        manifest = Manifest(service="some", release=Release.parse("1.0"), drain_s=drain_s)
+        (tmp_path / folder / "1.0" / "manifest.json").write_text(json.dumps(to_plain(manifest)))
+    releases = Releases.load(tmp_path / "own", tmp_path / "brought")
+    assert releases.get("1.0").manifest.drain_s == 1.0
+
+
+ADOPT = Path(__file__).parents[3] / "examples" / "adoption" / "adopt.py"
+
+
+def test_every_command_of_the_page_on_adoption_is_one_that_there_is(monkeypatch, tmp_path):
+    adopt = load_module(ADOPT, "adopt_barbican")
+    blocks = [block for found in adopt.commands(adopt.PAGE.read_text()).values() for block in found]
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert {line.split()[0] for line in lines} == {"bascule"}
+    monkeypatch.setenv("BASCULE_FLEET", str(tmp_path / "fleet.toml"))
+    for line in lines:
+        outcome = CliRunner().invoke(cli, line.split()[1:])
+        assert outcome.exit_code == 1, line  # refused for want of a fleet, rather than not understood
+    ways = {way.name: way for way in adopt.ways(argparse.Namespace(ways="forward,back,again,onward"))}
+    assert [str(ways[name].target) for name in ("forward", "onward")] == ["2026.2.1", "2027.2"]
+    assert "roll-back" in ways["back"].go
+    assert all(f"--to {way.target}" in way.prepare[0] for way in ways.values() if way.prepare)
+
+
+def test_the_load_of_the_adoption_has_work_that_takes_long():
+    workload = read_workload(ADOPT.with_name("workload.toml"), {"token": "t"})
+    assert {request.name for request in workload.drawn()} >= {"create", "read", "order key", "order rsa 4096"}
+    assert workload.headers == {"X-Auth-Token": "$token"}
