@@ -1,6 +1,7 @@
 """Connections to a KMIP server. One of the library's is one thread's, and opening it is a handshake of TLS."""
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -111,6 +112,8 @@ def _close(client: Client) -> None:
 
 def kmip_connections(settings: KmipSettings) -> Connections:
     """Return the server as these settings describe it; nothing is asked of it yet."""
+    # It warns at every connection that it has no file of its own; the settings are ours.
+    logging.getLogger("kmip.core.config_helper").setLevel(logging.ERROR)
 
     def connect() -> Client:
         client = ProxyKmipClient(hostname=settings.host, port=settings.port)
