@@ -329,3 +329,25 @@ def test_an_old_process_cannot_come_back_once_the_pin_is_lifted_without_contract
     parts.registry.hold(OLD)
     old.start("worker", "worker-1")
     assert old.stop_all() == [0]
+
+
+def test_a_key_is_used_from_when_the_last_process_that_cannot_has_gone(old, old_api, synced, start_new):
+    new = client_of(start_new(ApiProcess, BASCULE_INSTANCE="api-2"))
+    key = {
+        "secret_type": "symmetric",
+        "payload": "AAAAAAAAAAAAAAAAAAAAAA==",
+        "payload_content_type": "application/octet-stream",
+        "payload_content_encoding": "base64",
+    }
+    path = path_of(old_api.call("/v1/secrets", key)["secret_ref"]).replace("/v1/", "/v1/bascule/")
+    refused = new.simulate_post(f"{path}/encrypt", json={"plaintext": "QUJD"})
+    assert refused.status_code == 409
+    assert f"from release 2028.1 on, and the pin is {OLD}" in refused.json["description"]
+    old.stop_all()
+
+    def sealed():
+        answer = new.simulate_post(f"{path}/encrypt", json={"plaintext": "QUJD"})
+        return answer.json if answer.status_code == 200 else None
+
+    ciphertext = wait_for(sealed, "the pin is lifted")
+    assert new.simulate_post(f"{path}/decrypt", json=ciphertext).json == {"plaintext": "QUJD"}
