@@ -192,23 +192,47 @@ def test_a_store_that_fails_is_told_of_and_asked_again_later(keymanager, client,
     assert (told["failures"], told["failure"]) == (0, None)
 
 
-def test_a_secret_whose_versions_all_have_labels_says_so(make_keymanager, sqlite_url):
-    keymanager = make_keymanager(sqlite_url, max_versions=2)
+def test_a_key_that_has_as_many_versions_as_it_may_says_so_and_none_goes_unasked(make_keymanager, sqlite_url):
+    keymanager = make_keymanager(sqlite_url, max_key_versions=3)
     clock = Clock()
     keymanager.parts.rotations = RotationStore(keymanager.database, clock)
     client = keymanager.client()
     body = {"secret_type": "symmetric", "algorithm": "aes", "bit_length": 128}
     path = "/v1" + client.simulate_post("/v1/secrets", json=body).json["secret_ref"].partition("/v1")[2]
     assert put(client, path, 60).status_code == 200
-    for _ in range(2):
+    for _ in range(4):
         clock.advance(61)
         rotator_of(keymanager).sweep()
     assert len(read(client, path)) == 16  # the first turn gave the secret its payload
-    client.simulate_put(own(path) + "/labels/blue", json={"version": 1})
+    assert shown(client, path)["failure"].startswith("there are as many versions as may be")
+    assert [each["version"] for each in versions(client, path)] == [3, 2, 1]
+    assert client.simulate_delete(own(path) + "/versions/1/payload").status_code == 204
     clock.advance(61)
     rotator_of(keymanager).sweep()
-    assert shown(client, path)["failure"].startswith("every version has a label")
-    assert [each["version"] for each in versions(client, path)] == [2, 1]
+    assert [each["version"] for each in versions(client, path)] == [4, 3, 2]
+    assert shown(client, path)["failure"] is None
+
+
+def test_what_was_encrypted_before_a_rotation_still_opens_until_its_key_is_destroyed(keymanager, client, key, clock):
+    def use(verb, **body):
+        return client.simulate_post(f"{own(key)}/{verb}", json=body)
+
+    first = use("encrypt", plaintext="YQ==").json["ciphertext"]
+    put(client, key)
+    clock.advance(3601)
+    keymanager.rotator.sweep()
+    second = use("encrypt", plaintext="Yg==").json["ciphertext"]
+    seen = keymanager.count_statements()
+    assert use("decrypt", ciphertext=second).json == {"plaintext": "Yg=="}
+    assert len(seen) == 1
+    answers = use("decrypt", items=[{"ciphertext": first}, {"ciphertext": second}, {"ciphertext": first}])
+    assert answers.json == {"items": [{"plaintext": "YQ=="}, {"plaintext": "Yg=="}, {"plaintext": "YQ=="}]}
+    assert len(seen) == 3
+    moved = use("rewrap", ciphertext=first).json["ciphertext"]
+    assert moved.split(":")[4] == second.split(":")[4] != first.split(":")[4]
+    assert client.simulate_delete(own(key) + "/versions/1/payload").status_code == 204
+    assert use("decrypt", ciphertext=first).status_code == 400
+    assert use("decrypt", ciphertext=moved).json == {"plaintext": "YQ=="}
 
 
 def test_nothing_is_made_anew_while_a_process_knows_of_no_versions(keymanager, client, key, clock):

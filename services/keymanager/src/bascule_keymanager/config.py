@@ -97,6 +97,13 @@ _WORKER = (
 )
 _VERSIONS = (
     cfg.IntOpt("max_versions", default=10, min=2, max=1_000, help="Most versions of one secret; the oldest go."),
+    cfg.IntOpt(
+        "max_key_versions",
+        default=400,
+        min=2,
+        max=1_000,
+        help="Most versions of one symmetric key, none of which goes before its payload was destroyed.",
+    ),
 )
 _QUOTAS = tuple(
     cfg.IntOpt(f"quota_{name}", default=-1, help=f"Most {name} of one project; -1 is no limit.") for name in RESOURCES
@@ -135,6 +142,7 @@ class Settings:
     sweep_age_s: float = 1.0
     quotas: Quotas = field(default_factory=Quotas)
     max_versions: int = 10
+    max_key_versions: int = 400
     secret_stores: tuple[ConfiguredStore, ...] = ()
     # The file itself, for the libraries that read sections of their own: authtoken, policies, CORS, audit.
     options: cfg.ConfigOpts = field(default_factory=lambda: _parsed([]), repr=False, compare=False)
@@ -222,6 +230,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         sweep_age_s=conf.worker.sweep_age_s,
         secret_stores=load_secret_stores(path),
         max_versions=conf.versions.max_versions,
+        max_key_versions=conf.versions.max_key_versions,
         quotas=Quotas(**{name: conf.quotas[f"quota_{name}"] for name in RESOURCES}),
         options=conf,
     )

@@ -131,7 +131,10 @@ class Parts:
     @cached_property
     def versions(self) -> VersionStore:
         """Versions of secrets."""
-        return VersionStore(self.database, self.stores, most=self.settings.max_versions)
+        settings = self.settings
+        return VersionStore(
+            self.database, self.stores, most=settings.max_versions, most_of_a_key=settings.max_key_versions
+        )
 
     @cached_property
     def rotations(self) -> RotationStore:

@@ -135,7 +135,7 @@ def make_api(
     app.add_route("/v1/project-quotas/{project_id}", ProjectQuotasResource(settings, holdings.quotas, projects))
     app.add_route("/v1/orders", OrdersResource(settings, orders, accept_order))
     app.add_route("/v1/orders/{order_id}", OrderResource(settings, orders))
-    keyring = Keyring(secrets)
+    keyring = Keyring(secrets, versions.reader)
     for use in KEY_USES:
         app.add_route(use.path, KeyUseResource(use, settings.transit, keyring, frame.speaking, frame.metrics))
     return app

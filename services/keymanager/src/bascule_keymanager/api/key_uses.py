@@ -34,7 +34,7 @@ from bascule_keymanager.log import get_log
 from bascule_keymanager.storage.rows import Gone
 from bascule_keymanager.stores.configured import Speaking
 from bascule_keymanager.transit.ciphertext import Algorithm, Ciphertext, NotACiphertext
-from bascule_keymanager.transit.keyring import Keyring, KeyUnknown, NotAKey
+from bascule_keymanager.transit.keyring import Keyring, NotAKey
 from bascule_keymanager.transit.working_key import LengthRefused, NotOpened, WorkingKey, binds_context
 
 __all__ = ["KEY_USES", "KeyUse", "KeyUseResource"]
@@ -54,6 +54,7 @@ class _Desk:
     limits: TransitSettings
     key: WorkingKey
     others: dict[tuple[str, str], WorkingKey] = field(default_factory=dict)
+    versions: dict[str, dict[str, WorkingKey]] = field(default_factory=dict)
 
     def opener(self, ciphertext: Ciphertext) -> WorkingKey:
         """Return the key of the path's secret that sealed this. Raises IssueSeen."""
@@ -85,10 +86,15 @@ class _Desk:
             raise IssueSeen(400, f"The secret that the ciphertext names {refused.reason}") from None
 
     def _that_sealed(self, ciphertext: Ciphertext, current: WorkingKey) -> WorkingKey:
-        try:
-            return self.keyring.that_sealed(ciphertext, current)
-        except KeyUnknown:
-            raise IssueSeen(400, "The ciphertext was made with a key that its secret does not have") from None
+        if ciphertext.fingerprint == current.fingerprint:
+            return current
+        # Another version of the secret, before the key was rotated; looked up once for all items.
+        if current.key_id not in self.versions:
+            self.versions[current.key_id] = self.keyring.others(current.key_id)
+        key = self.versions[current.key_id].get(ciphertext.fingerprint)
+        if key is None:
+            raise IssueSeen(400, "The ciphertext was made with a key that its secret does not have")
+        return key
 
 
 _NOT_YOURS = "The ciphertext was made with a secret that is not there, or that you may not open it with"

@@ -18,7 +18,7 @@ from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.secrets import SealedPayload
 from bascule_keymanager.storage.shown_secrets import SHOWN_FROM
-from bascule_keymanager.storage.tables import encrypted_data, kek_data, secret_store_metadata, secrets
+from bascule_keymanager.storage.tables import encrypted_data, kek_data, projects, secret_store_metadata, secrets
 from bascule_keymanager.storage.version_tables import secret_labels, secret_versions, versioned_secrets
 
 __all__ = ["CURRENT", "PREVIOUS", "History", "NoVersion", "Version", "VersionPayload", "VersionReader"]
@@ -162,6 +162,34 @@ _by_label = _payload_by(
 )
 
 
+_others = (
+    sa.select(
+        projects.c.external_id,
+        secret_versions.c.content_type,
+        kek_data.c.id.label("kek_id"),
+        kek_data.c.plugin_name.label("crypto_plugin"),
+        kek_data.c.kek_label,
+        kek_data.c.plugin_meta,
+        secret_versions.c.cypher_text,
+        secret_versions.c.kek_meta_extended,
+        secret_versions.c.store_metadata,
+        secret_versions.c.plugin_name,
+    )
+    .select_from(
+        secret_versions.join(secrets, secrets.c.id == secret_versions.c.secret_id)
+        .join(projects, projects.c.id == secrets.c.project_id)
+        .outerjoin(kek_data, kek_data.c.id == secret_versions.c.kek_id)
+    )
+    .where(
+        secrets.c.id == sa.bindparam("id"),
+        living_secret,
+        secret_versions.c.destroyed_at.is_(None),
+        secret_versions.c.plugin_name.is_not(None),
+    )
+    .order_by(secret_versions.c.number.desc())
+)
+
+
 class VersionReader:
     """Reads versions; the caller asks the policies."""
 
@@ -180,6 +208,30 @@ class VersionReader:
         parameters = {"id": secret_id, "user": user, "now": utc_now(), "version": name}
         rows = self._database.read(lambda connection: connection.execute(query, parameters).all())
         return _payload_of(rows, name) if rows else None
+
+    def others(self, secret_id: str) -> list[SealedPayload]:
+        """Return what is stored of the payloads that are not the current one, the newest first.
+
+        Their owner tells no more than the project: the caller has asked the policies for the secret itself.
+        """
+        parameters = {"id": secret_id, "now": utc_now()}
+        rows = self._database.read(lambda connection: connection.execute(_others, parameters).all())
+        return [_other(secret_id, row) for row in rows]
+
+
+def _other(secret_id: str, row: Any) -> SealedPayload:  # Any: the columns of _others
+    return SealedPayload(
+        Owner(row.external_id, None, True, False),
+        secret_id,
+        row.content_type,
+        row.kek_id,
+        row.crypto_plugin,
+        row.kek_label,
+        row.plugin_meta,
+        row.cypher_text,
+        row.kek_meta_extended,
+        _own_metadata(row.store_metadata, row.plugin_name),
+    )
 
 
 def _history_of(rows: Sequence[Any]) -> History:  # Any: the columns of _history

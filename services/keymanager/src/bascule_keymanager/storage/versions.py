@@ -128,6 +128,7 @@ class Held:
     labels: dict[str, int]
     # Of each version whether it was destroyed, and where a store elsewhere has its payload.
     versions: dict[int, Left]
+    is_key: bool
 
     @property
     def current(self) -> int | None:
@@ -142,7 +143,7 @@ class Held:
             raise VersionDestroyed(number)
 
 
-_row = sa.select(secrets.c.id, secrets.c.created_at, secrets.c.creator_id).where(
+_row = sa.select(secrets.c.created_at, secrets.c.creator_id, secrets.c.secret_type).where(
     secrets.c.id == sa.bindparam("secret"), secrets.c.deleted == sa.false()
 )
 _locked = _row.with_for_update(key_share=True)
@@ -171,10 +172,15 @@ _held = (
 
 
 class VersionStore:
-    """Writes versions. No secret keeps more than `most` of them: the oldest without a label goes."""
+    """Writes versions. No secret keeps more than `most` of them: the oldest without a label goes.
 
-    def __init__(self, database: Database, stores: Stores, *, most: int) -> None:
-        self._database, self._stores, self._most = database, stores, most
+    A symmetric key keeps up to `most_of_a_key`, and none of them goes before somebody destroyed its payload: nobody
+    here knows what was encrypted with it.
+    """
+
+    def __init__(self, database: Database, stores: Stores, *, most: int, most_of_a_key: int) -> None:
+        self._database, self._stores = database, stores
+        self._most, self._most_of_a_key = most, most_of_a_key
         self._ends = VersionEnds(database, stores)
         self.reader = VersionReader(database)
         self.upkeep = self._ends.upkeep
@@ -298,11 +304,12 @@ class VersionStore:
         return Changed(number, _advance(connection, held)), left
 
     def _prune(self, connection: Connection, held: Held, kept: Collection[int]) -> list[Left]:
-        """Let the oldest versions without a label go, now that there is one more."""
-        excess = len(held.versions) + 1 - self._most
+        """Let the oldest versions without a label go, now that there is one more; of a key only destroyed ones."""
+        excess = len(held.versions) + 1 - (self._most_of_a_key if held.is_key else self._most)
         if excess <= 0:
             return []
-        going = sorted(number for number in held.versions if number not in kept)[:excess]
+        free = (left for number, left in held.versions.items() if number not in kept)
+        going = sorted(left.number for left in free if left.is_destroyed or not held.is_key)[:excess]
         if len(going) < excess:
             raise QuotaReached("versions")
         return self._ends.drop(connection, [held.versions[number] for number in going])
@@ -314,11 +321,12 @@ def hold(connection: Connection, secret_id: str) -> Held:
     if secret is None:
         raise Gone("secrets")
     rows = connection.execute(_held, {"secret": secret_id}).all()
+    is_key = secret.secret_type == "symmetric"  # noqa: S105 - a kind of secret, not one
     if rows:
-        return _held_of(secret_id, rows)
+        return _held_of(secret_id, rows, is_key=is_key)
     stored = stored_in_place(connection, secret_id)
     now = utc_now()
-    held = Held(secret_id, 0 if stored is None else 1, {}, {})
+    held = Held(secret_id, 0 if stored is None else 1, {}, {}, is_key)
     first = {"secret_id": secret_id, "revision": held.revision, "created_at": now, "updated_at": now}
     connection.execute(versioned_secrets.insert().values(first))
     if stored is not None:
@@ -330,7 +338,7 @@ def hold(connection: Connection, secret_id: str) -> Held:
     return held
 
 
-def _held_of(secret_id: str, rows: Sequence[Any]) -> Held:  # Any: the columns of _held
+def _held_of(secret_id: str, rows: Sequence[Any], *, is_key: bool) -> Held:  # Any: the columns of _held
     versions = {
         row.number: Left(
             secret_id,
@@ -343,7 +351,7 @@ def _held_of(secret_id: str, rows: Sequence[Any]) -> Held:  # Any: the columns o
         if row.number is not None
     }
     labels = {row.label: row.number for row in rows if row.label is not None}
-    return Held(secret_id, rows[0].revision, labels, versions)
+    return Held(secret_id, rows[0].revision, labels, versions, is_key)
 
 
 def _insert_version(

@@ -1,10 +1,12 @@
 """Finds the key that a secret is, and among the keys that it has had, the one that sealed something."""
 
+from contextlib import suppress
+
 from bascule_keymanager.storage.secrets import SealedPayload, SecretStore
-from bascule_keymanager.transit.ciphertext import Ciphertext
+from bascule_keymanager.storage.version_history import VersionReader
 from bascule_keymanager.transit.working_key import KEY_BYTES, WorkingKey
 
-__all__ = ["KeyUnknown", "Keyring", "NotAKey"]
+__all__ = ["Keyring", "NotAKey"]
 
 _ALGORITHMS = (None, "", "aes")
 
@@ -17,18 +19,11 @@ class NotAKey(Exception):
         super().__init__(f"the secret {reason}")
 
 
-class KeyUnknown(Exception):
-    """The secret has no key of this fingerprint: it was given another payload, or never had that one."""
-
-    def __init__(self) -> None:
-        super().__init__("the secret has no such key")
-
-
 class Keyring:
     """Opens payloads as keys."""
 
-    def __init__(self, secrets: SecretStore) -> None:
-        self._secrets = secrets
+    def __init__(self, secrets: SecretStore, versions: VersionReader) -> None:
+        self._secrets, self._versions = secrets, versions
 
     def find(self, secret_id: str, user: str | None) -> SealedPayload | None:
         """Return what is stored of a living secret, with its owner as `user` would see it: one statement mostly."""
@@ -44,11 +39,16 @@ class Keyring:
             raise NotAKey("has no payload yet")
         return self._opened(sealed)
 
-    def that_sealed(self, ciphertext: Ciphertext, current: WorkingKey) -> WorkingKey:
-        """Return the key of `current`'s secret that sealed this. Raises KeyUnknown, NotAKey."""
-        if current.fingerprint != ciphertext.fingerprint:
-            raise KeyUnknown
-        return current
+    def others(self, secret_id: str) -> dict[str, WorkingKey]:
+        """Return the keys that this secret's other versions are, by their fingerprints. Raises what the store raises.
+
+        One statement; what is no key is left out, and so is what was destroyed.
+        """
+        keys = []
+        for sealed in self._versions.others(secret_id):
+            with suppress(NotAKey):
+                keys.append(self._opened(sealed))
+        return {key.fingerprint: key for key in keys}
 
     def _opened(self, sealed: SealedPayload) -> WorkingKey:
         if sealed.content_type == "text/plain":

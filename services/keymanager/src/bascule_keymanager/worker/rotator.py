@@ -73,7 +73,7 @@ class Rotator:
             except (NotDue, Gone):
                 return "not due"
             except QuotaReached:
-                return self._failed(due, "every version has a label, and there is room for no other; take one away")
+                return self._failed(due, "there are as many versions as may be; destroy those that nothing needs")
             except CannotGenerate as never:
                 return self._failed(due, "no such key is made here", never)
             except BasculeError as failure:
