@@ -34,6 +34,7 @@ from bascule.schema.cli import schema_cli
 from bascule.schema.engine import Loss, Options, SchemaEngine
 from bascule.schema.pace import Pace, PaceName
 from bascule.schema.session import Retry
+from bascule.schema.state import phase_of
 from bascule.schema.throttle import Probe, ReplicaLag, Throttle
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "Throttle",
     "WidenKey",
     "data_migration",
+    "phase_of",
     "schema_cli",
     "trigger_names",
 ]

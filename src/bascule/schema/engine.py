@@ -82,6 +82,8 @@ class SchemaEngine:
     `changes` come in the order of their releases; one that names no release is of the given one. `base` creates the
     tables of a fresh database, once, before the first expand; it must be harmless on a database that has them, and must
     not commit. `live_older` and `live_same` name the live processes of releases older than the given one, and of it.
+    `on_restore` is called when a rollback takes a contracted change back, with its id and whether loss is accepted: the
+    change stays `restoring`, in which no old process starts, until it returns. It must be harmless to call again.
     Every phase is safe to kill at any statement and to run again; of several engines at once, one works on a change and
     the others wait for its lease. Every method raises SchemaError, and those that do something return `status()`.
     """
@@ -95,12 +97,14 @@ class SchemaEngine:
         live_older: Callable[[Release], Sequence[str]],
         live_same: Callable[[Release], Sequence[str]],
         base: Callable[[sa.Connection], object] | None = None,
+        on_restore: Callable[[str, bool], object] | None = None,
         options: Options | None = None,
     ) -> None:
         self.engine = engine
         self.release = Release.parse(release) if isinstance(release, str) else release
         self.changes = tuple(replace(change, release=change.release or str(self.release)) for change in changes)
         self.base = base
+        self.on_restore = on_restore
         self.options = options or Options()
         self._fleet = Fleet(self.release, live_older, live_same)
         self._check_changes()
@@ -232,7 +236,12 @@ class SchemaEngine:
         Raises: PastPointOfNoReturn, SameReleaseAlive, RowsInTheWay; StaleRows when a missing trigger let a new-shape
         write pass the old columns by, unless `accept_loss`; Stopped.
         """
-        listener = Listener(progress, should_stop, self.options.throttles)
+
+        def restore(change: str) -> None:
+            if self.on_restore is not None:
+                self.on_restore(change, accept_loss)
+
+        listener = Listener(progress, should_stop, self.options.throttles, restore)
         with self._session() as session:
             rows = self._rows(session)
             if not rows:

@@ -177,8 +177,9 @@ class PhaseRun(RowRun):
         self._steps(
             derived.restore,
             first=lambda c: self.lease.write(c, phase=Phase.RESTORING, cursor=None, rows_done=0),
-            last=self.lease.renew,
+            last=lambda c: self.lease.renew(c, for_long=True),
         )
+        listener.restore(self.change.id)
         if (rows := derived.rows_to_restore()) is not None:
             blocked, stale = self._fill(derived, rows, listener, "new")
             if stale:

@@ -22,6 +22,7 @@ __all__ = [
     "Phase",
     "create_tables",
     "ensure_row",
+    "phase_of",
     "read",
     "read_all",
     "read_journal",
@@ -180,6 +181,18 @@ def read(connection: sa.Connection, change: str) -> ChangeRow | None:
     """Return the row of a change."""
     row = connection.execute(sa.select(*_ROW).where(CHANGES.c.id == change)).one_or_none()
     return None if row is None else ChangeRow(*row)
+
+
+def phase_of(connection: sa.Connection, change: str, *, hold: bool = False) -> str:
+    """Return the phase of a change, for a service that does one thing before it and another one after.
+
+    With `hold` no engine moves the change on before the caller's transaction ends; ask first in that transaction, since
+    an engine that waits for the caller's tables has this row already. A change that nobody expanded yet is `planned`.
+    """
+    query = sa.select(CHANGES.c.phase).where(CHANGES.c.id == change)
+    if hold:
+        query = query.with_for_update(read=True)
+    return connection.execute(query).scalar_one_or_none() or Phase.PLANNED
 
 
 def read_all(connection: sa.Connection) -> tuple[ChangeRow, ...]:

@@ -37,8 +37,9 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Whom a long walk tells, who may stop it, and what may hold it back."""
+    """Whom a long walk tells, who may stop it, what may hold it back, and who takes part in a restore."""
 
     tell: Callable[[Progress], None] = lambda _: None
     should_stop: Callable[[], bool] = lambda: False
     throttles: tuple[Throttle, ...] = ()
+    restore: Callable[[str], object] = lambda _: None

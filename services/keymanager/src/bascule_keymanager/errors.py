@@ -4,10 +4,12 @@ from bascule.errors import BasculeError, LifecycleError
 
 __all__ = [
     "ConfigRefused",
+    "DamagedOrder",
     "DamagedPayload",
     "HsmFailed",
     "KekRefused",
     "KeyManagerError",
+    "SealedOrdersLost",
     "StoreFailed",
     "UnknownPlugin",
     "UnreadableKek",
@@ -58,6 +60,30 @@ class DamagedPayload(KeyManagerError):
         super().__init__(
             f"the stored payload of secret {secret_id} is damaged, or was moved here from another secret; "
             "restore its row of encrypted_data from a backup"
+        )
+
+
+class DamagedOrder(KeyManagerError):
+    """What is stored of an order's meta is not what was stored: its seal does not hold, or its key is gone."""
+
+    def __init__(self, order_id: str) -> None:
+        self.order_id = order_id
+        super().__init__(
+            f"the sealed meta of order {order_id} is damaged, or was moved here from another order; restore its row of "
+            "orders, and the row of kek_data that it names, from a backup, or delete the order",
+            next_command="keymanager-manage orders status",
+        )
+
+
+class SealedOrdersLost(KeyManagerError):
+    """A rollback would lose the meta of orders whose seal does not hold."""
+
+    def __init__(self, orders: int, example: str) -> None:
+        self.orders, self.example = orders, example
+        super().__init__(
+            f"the sealed meta of {orders} orders does not open, for example of {example}, and older releases would "
+            "find them empty; restore their rows of orders from a backup, delete them, or go back without them",
+            next_command="keymanager-db-manage rollback --accept-loss",
         )
 
 

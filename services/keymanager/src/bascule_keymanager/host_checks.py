@@ -12,8 +12,10 @@ from sqlalchemy.engine import Connection
 
 from bascule.checks import Check, Code, failure, success, warning
 from bascule_keymanager.config import Settings
+from bascule_keymanager.errors import KeyManagerError
 from bascule_keymanager.migrations.base import metadata
 from bascule_keymanager.service import Parts
+from bascule_keymanager.storage.order_seals import has_sealed_orders
 from bascule_keymanager.storage.reseal import Resealer
 
 __all__ = ["host_checks"]
@@ -35,6 +37,7 @@ def host_checks(parts: Parts, free_bytes: FreeBytes = lambda path: shutil.disk_u
         Check("the broker can be reached", lambda: _broker(parts.settings)),
         Check("references do not change", lambda: _references(parts.settings)),
         Check("payloads are sealed as configured", lambda: _sealed(parts)),
+        Check("sealed orders open", lambda: _orders_open(parts)),
     ]
 
 
@@ -159,6 +162,27 @@ def _sealed(parts: Parts) -> Answer:
             "once the pin allows it: keymanager-manage payloads reseal --to envelope"
         )
     return success()
+
+
+def _orders_open(parts: Parts) -> Answer:
+    if not parts.database.read(has_sealed_orders):
+        return success("there are none in this release's database")
+    opened, damaged, after = 0, list[str](), ""
+    while True:
+        try:
+            batch = parts.order_sealing.check_batch(after=after)
+        except KeyManagerError as closed:
+            return failure(closed.sentence)
+        opened, damaged = opened + batch.sealed, [*damaged, *batch.damaged]
+        if batch.last is None:
+            break
+        after = batch.last
+    if damaged:
+        return failure(
+            f"the sealed meta of {len(damaged)} orders does not open, for example of {damaged[0]}; restore their rows "
+            "of orders from a backup; where the plain meta is still there: keymanager-manage orders reseal"
+        )
+    return success(f"{opened} orders")
 
 
 def _mega(size: int) -> int:

@@ -19,9 +19,11 @@ from bascule_keymanager.crypto.plugin import CryptoPlugin
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
-from bascule_keymanager.migrations.changes import CHANGES
+from bascule_keymanager.migrations.changes import CHANGES, ORDERS_SEALED
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.holdings import Holdings
+from bascule_keymanager.storage.order_sealing import OrderSealing
+from bascule_keymanager.storage.order_seals import SEALED_SINCE, OrderSeals
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Project, Projects
 from bascule_keymanager.storage.rotations import RotationStore
@@ -149,7 +151,21 @@ class Parts:
     @cached_property
     def orders(self) -> OrderStore:
         """Orders."""
-        return OrderStore(self.database, self.holdings.quotas)
+        return OrderStore(self.database, self.holdings.quotas, self.order_seals)
+
+    @cached_property
+    def order_seals(self) -> OrderSeals:
+        """What seals the meta of orders."""
+        return OrderSeals(self.database, self.projects, self.crypto_plugins)
+
+    @cached_property
+    def order_sealing(self) -> OrderSealing:
+        """What seals the orders that are there."""
+        return OrderSealing(self.database, self.order_seals)
+
+    def seals_orders(self, pin: Release) -> bool:
+        """Whether the meta of orders is sealed under this pin; never where a Barbican does our orders."""
+        return pin >= SEALED_SINCE and self.settings.messaging.barbican is None
 
     @cached_property
     def registry(self) -> Registry:
@@ -182,7 +198,12 @@ class Parts:
             live_older=self.registry.live_older,
             live_same=self.registry.live_at_least,
             base=create_base,
+            on_restore=self._restore,
         )
+
+    def _restore(self, change: str, accept_loss: bool) -> None:
+        if change == ORDERS_SEALED:
+            self.order_sealing.put_plain_back(accept_loss=accept_loss)
 
     def join(self, role: str) -> Member:
         """Open the database, look that the schema is what this release needs, and register this process.

@@ -152,11 +152,19 @@ class OrderDesk:
             whole = has_whole_api(speech.pin)
             if kind == "asymmetric" and not whole:
                 raise BodyRefused("Order", f"{kind!r} is not one of ['key']", "type")
-            return self._keep(caller, kind, meta, request_id, over_broker=whole and self._broker is not None)
+            over_broker, sealed = whole and self._broker is not None, self._parts.seals_orders(speech.pin)
+            return self._keep(caller, kind, meta, request_id, over_broker=over_broker, sealed=sealed)
 
     def _keep(
-        self, caller: Caller, kind: str, meta: dict[str, Any], request_id: str, *, over_broker: bool
-    ) -> str:  # Any: JSON
+        self,
+        caller: Caller,
+        kind: str,
+        meta: dict[str, Any],  # Any: JSON
+        request_id: str,
+        *,
+        over_broker: bool,
+        sealed: bool,
+    ) -> str:
         project = self._parts.projects.get_or_create(caller.project)
         orders: list[Order] = []
 
@@ -176,7 +184,8 @@ class OrderDesk:
                 # What the pin does not allow yet is left out of the message.
                 self._worker.cast("process_order", connection=connection, order=order, request_id=request_id)
 
-        order_id = self._parts.orders.add(project.id, caller.user, kind, meta, wake)
+        seal_for = caller.project if sealed else None
+        order_id = self._parts.orders.add(project.id, caller.user, kind, meta, wake, seal_for=seal_for)
         for order in orders:
             self._wake_over_broker(order, request_id)
         log.info("order accepted", order=order_id, request=request_id)

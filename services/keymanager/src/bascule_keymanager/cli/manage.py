@@ -10,6 +10,7 @@ from bascule.release import Release
 from bascule_keymanager.cli.manage_crypto import hsm, lower_payloads, payloads, simple_crypto
 from bascule_keymanager.cli.manage_db import db
 from bascule_keymanager.cli.manage_orders import await_orders
+from bascule_keymanager.cli.manage_sealed_orders import orders
 from bascule_keymanager.cli.refusal import refusals
 from bascule_keymanager.config import load_settings
 from bascule_keymanager.identity import SERVICE
@@ -29,7 +30,7 @@ def group(context: click.Context, config_file: str | None) -> None:
     context.obj = config_file
 
 
-for _more in (await_orders, db, hsm, payloads, simple_crypto):
+for _more in (await_orders, db, hsm, orders, payloads, simple_crypto):
     group.add_command(_more)
 
 

@@ -1,11 +1,15 @@
 """What each release changes in the schema, oldest first; a change that shipped is never edited."""
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
-from bascule.schema import AddIndex, Change, Rename
+from bascule.schema import AddColumn, AddIndex, Change, Rename
 from bascule_keymanager.migrations.secret_versions import SECRET_VERSIONS
 
-__all__ = ["CHANGES"]
+__all__ = ["CHANGES", "ORDERS_SEALED"]
+
+# As long as this one is not contracted, every sealed order is there unsealed, too.
+ORDERS_SEALED = "orders-sealed-meta"
 
 # 2026.2, the first release, works on Barbican's schema as it is. From 2027.1 on the columns are named for what they
 # hold: the name that people gave a secret, and the detail behind an order's sub-status. The API's names stay.
@@ -37,4 +41,21 @@ CHANGES: tuple[Change, ...] = (
     ),
     # From 2028.1 on a secret has versions. The payload of the current one stays where it was.
     *SECRET_VERSIONS,
+    # From 2028.1 on the meta of an order, which may hold a passphrase, is kept sealed beside the plain one that older
+    # releases read, and instead of it once they are gone. Longer than MariaDB's TEXT: a seal adds to what it seals.
+    # The key comes first, so that it goes last on the way back, when what is sealed is opened.
+    AddColumn(
+        id="orders-sealed-meta-kek",
+        release="2028.1",
+        table="orders",
+        column="sealed_meta_kek_id",
+        type=sa.String(36),
+    ),
+    AddColumn(
+        id=ORDERS_SEALED,
+        release="2028.1",
+        table="orders",
+        column="sealed_meta",
+        type=sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"),
+    ),
 )

@@ -11,6 +11,8 @@ from sqlalchemy.engine import Connection
 from bascule_keymanager.clock import utc_now
 from bascule_keymanager.migrations.base import metadata
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.order_seals import has_sealed_orders
+from bascule_keymanager.storage.tables import orders
 
 __all__ = ["ROWS_PER_BATCH", "Cleaned", "Cleaner"]
 
@@ -61,6 +63,9 @@ class Cleaner:
         for name in _MARKED:
             table = metadata.tables[name]
             gone = (table.c.deleted == sa.true(), table.c.deleted_at <= before, *_unreferenced(table))
+            if name == "kek_data" and self._database.read(has_sealed_orders):
+                # Sealed orders outlive the keys of a project that ended.
+                gone = (*gone, ~sa.exists().where(orders.c.sealed_meta_kek_id == table.c.id))
             # Asked again as it is removed: a consumer that is registered anew gets its old row back.
             yield from self._batches(table, gone, _delete(table, table.c.deleted == sa.true()))
 

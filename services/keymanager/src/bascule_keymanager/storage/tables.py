@@ -96,6 +96,9 @@ orders = _entity(
     sa.Column("container_id", sa.String(36)),
     sa.Column("sub_status", sa.String(36)),
     sa.Column("status_detail", sa.String(255)),
+    # Ours, since 2028.1.
+    sa.Column("sealed_meta", sa.Text),
+    sa.Column("sealed_meta_kek_id", sa.String(36)),
 )
 
 containers = _entity(

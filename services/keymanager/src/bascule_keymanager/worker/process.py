@@ -11,6 +11,7 @@ from bascule_keymanager.worker.barbican import barbican_handlers
 from bascule_keymanager.worker.loop import Handlers, WorkerLoop
 from bascule_keymanager.worker.processor import OrderProcessor
 from bascule_keymanager.worker.rotator import Rotator
+from bascule_keymanager.worker.sealer import OrderSealer
 
 __all__ = ["WorkerProcess"]
 
@@ -27,6 +28,7 @@ class WorkerProcess:
         self._parts = Parts(settings)
         self._member: Member | None = None
         self._loop: WorkerLoop | None = None
+        self._sealer: OrderSealer | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -45,6 +47,7 @@ class WorkerProcess:
             sweep_age_s=self._sweep_age_s(),
             on_refused=self._member.refuse,
         )
+        self._sealer = OrderSealer(parts.order_sealing, parts.speaking, parts.seals_orders)
         for receiver in self._receivers(Handlers(processor, rotator), processor, self._member):
             thread = threading.Thread(target=receiver.run, args=(self._stopping,), name=receiver.server.topic)
             thread.start()
@@ -71,8 +74,10 @@ class WorkerProcess:
         return self._started().step()
 
     def sweep(self) -> None:
-        """Do the orders that no wake-up told of."""
+        """Do the orders that no wake-up told of, and seal a few of those that are there."""
         self._started().sweep()
+        if self._sealer is not None:
+            self._sealer.step()
 
     def drain(self) -> None:
         """Tell the others, and the broker, that this process takes no new work."""
