@@ -19,11 +19,15 @@ from bascule_keymanager.worker.rotator import Rotator
 
 @dataclass
 class KeyManager:
-    """The parts of one key manager; `wakes` are the orders that a worker was woken for."""
+    """The parts of one key manager; `wakes` are the orders that a worker was woken for.
+
+    `seals_orders` says whether the pin allows that.
+    """
 
     settings: Settings
     database: Database
     wakes: list[str] = field(default_factory=list)
+    seals_orders: bool = False
 
     def __post_init__(self):
         self.parts = Parts(self.settings)
@@ -35,7 +39,10 @@ class KeyManager:
 
     def accept(self, caller, kind, meta, request_id):
         project = self.projects.get_or_create(caller.project)
-        return self.orders.add(project.id, caller.user, kind, meta, lambda _c, name, _at: self.wakes.append(name))
+        seal_for = caller.project if self.seals_orders else None
+        return self.orders.add(
+            project.id, caller.user, kind, meta, lambda _c, name, _at: self.wakes.append(name), seal_for=seal_for
+        )
 
     def rotate_now(self, secret_id, request_id):
         return self.parts.rotations.hasten(secret_id, lambda _connection, _at: self.wakes.append(secret_id))

@@ -71,8 +71,8 @@ class OrderSealing:
             sa.func.count(sa.case((_is_plain & _is_sealed, 1))),
             sa.func.count(sa.case((~_is_plain & _is_sealed, 1))),
         ).select_from(orders)
-        plain, both, sealed = self._database.read(lambda connection: connection.execute(counted).tuples().one())
-        return OrdersSealed(plain, both, sealed)
+        row = self._database.read(lambda connection: connection.execute(counted).one())
+        return OrdersSealed(row[0], row[1], row[2])
 
     def seal_batch(
         self, *, after: str = "", most: int = 100, again: bool = False, external_id: str | None = None
