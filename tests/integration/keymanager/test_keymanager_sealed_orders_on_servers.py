@@ -69,10 +69,10 @@ def place(keymanager, **meta):
 
 
 def shown(keymanager):
-    """Every order as the API shows it, oldest first."""
+    """Every order as the API shows it, by their names: MariaDB keeps whole seconds, and many are of the same one."""
     answer = keymanager.client().simulate_get("/v1/orders?limit=100")
     assert answer.status_code == 200
-    return answer.json["orders"]
+    return {order["meta"]["name"]: order for order in answer.json["orders"]}
 
 
 def seal_all(parts, **options):
@@ -112,8 +112,8 @@ def test_the_whole_way_there_and_back(keymanager, start):
     place(other, name="alone", passphrase="n" * 20_000)
     assert seal_all(start()) == 0
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=0, sealed=3)
-    assert shown(other)[:2] == before
-    assert [order["meta"]["name"] for order in shown(other)] == ["plain", "both", "alone"]
+    assert before.items() < shown(other).items()
+    assert set(shown(other)) == {"plain", "both", "alone"}
     for query, total in (("both", 1), ("bot", 0), ("_lone", 1), ("name", 3)):
         assert other.client().simulate_get(f"/v1/orders?meta={query}").json["total"] == total
     assert other.processor.process_id(other.wakes[0]) == "done"
@@ -129,9 +129,9 @@ def test_the_whole_way_there_and_back(keymanager, start):
     assert seal_all(start()) == 0
     keymanager.parts.schema.rollback(to=Release.parse("2027.2"))
     with keymanager.database.reader.connect() as connection:
-        metas = connection.execute(sa.text("SELECT meta FROM orders ORDER BY created_at")).scalars().all()
+        metas = connection.execute(sa.text("SELECT meta FROM orders")).scalars().all()
         columns = {column["name"] for column in sa.inspect(connection).get_columns("orders")}
-    assert [json.loads(meta)["name"] for meta in metas] == ["plain", "both", "alone", "late"]
+    assert sorted(json.loads(meta)["name"] for meta in metas) == ["alone", "both", "late", "plain"]
     assert not {"sealed_meta", "sealed_meta_kek_id"} & columns
     other.database.dispose()
 
@@ -144,14 +144,14 @@ def test_whoever_is_killed_amid_the_work_leaves_every_order_as_it_was(keymanager
     for what, contract in (("seal", False), ("seal", True), ("open", False)):
         if contract:
             keymanager.parts.schema.contract()
-        for lines in (1, 4, 9):
+        for lines in (1, 7):
             kills += killed_after(config, what, lines)
             assert shown(keymanager) == before
         assert not killed_after(config, what, 1_000)  # the next run goes on, and comes to the end
         assert shown(keymanager) == before
         expected = OrdersSealed(plain=0, both=0, sealed=25) if contract else OrdersSealed(plain=0, both=25, sealed=0)
         assert start().order_sealing.status() == expected
-    assert kills == 9
+    assert kills == 6
 
 
 def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start):
@@ -172,8 +172,8 @@ def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start):
     assert sum(done) == 30
     seal_all(start())
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=0, sealed=40)
-    assert shown(keymanager)[:30] == before
-    assert [order["order_ref"][-36:] for order in shown(keymanager)[30:]] == made
+    assert before.items() < shown(keymanager).items()
+    assert {shown(keymanager)[f"new {number}"]["order_ref"][-36:] for number in range(10)} == set(made)
     writer.database.dispose()
 
 

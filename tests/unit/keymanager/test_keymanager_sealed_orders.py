@@ -456,7 +456,6 @@ def test_an_operator_sees_how_orders_are_kept_and_seals_them(keymanager, manage,
     assert "plain ones are removed" in manage("orders", "status", "--check")
     damage(sealing, keymanager.wakes[0], "changed", None)
     assert f"does not open: {keymanager.wakes[0]}" in manage("orders", "status", "--check", code=1)
-    assert keymanager.wakes[0] in manage("orders", "reseal", code=1)
 
 
 def test_no_command_seals_orders_beside_barbican(keymanager, manage):
