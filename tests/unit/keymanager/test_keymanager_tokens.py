@@ -2,11 +2,13 @@
 
 import json
 import logging
+import threading
 
 import falcon.testing
 import pytest
 import structlog
 from support.keystone_stub import running
+from support.waiting import eventually
 
 from bascule_keymanager.api import token_gate
 from bascule_keymanager.api.context import Caller
@@ -246,3 +248,39 @@ def test_the_memory_has_a_limit_and_shows_no_token():
     assert cache.find(keys[5]) is None
     assert "secret-token" not in repr(vars(cache))
     assert cache.key("t", "s") != cache.key("t", None) != TokenCache(1).key("t", None)
+
+
+@pytest.mark.parametrize(("token", "status", "asked"), [("t1", 200, 1), ("t2", 401, 6)])
+def test_requests_that_come_at_once_with_one_token_ask_about_it_once(door, keystone, token, status, asked):
+    keystone.issue("t1")
+    assert door.ask("t0").status_code == 401  # the service has a token of its own from now on
+    keystone.asked.clear()
+    answer, asks, held = keystone.answer, [], threading.Event()
+
+    def slowly(handler, body):
+        asks.append(handler.path)
+        assert held.wait(30.0)
+        return answer(handler, body)
+
+    keystone.answer = slowly
+    statuses = []
+    requests = [threading.Thread(target=lambda: statuses.append(door.ask(token).status_code)) for _ in range(6)]
+    for request in requests:
+        request.start()
+    eventually(lambda: door.gate.cache.misses == 7 and asks)
+    assert len(asks) == 1
+    held.set()
+    for request in requests:
+        request.join()
+    assert statuses == [status] * 6
+    assert len(keystone.asked) == asked  # what is not known afterwards, each asks for itself
+
+
+def test_whoever_waited_too_long_for_another_request_asks_for_itself(door, keystone, monkeypatch):
+    monkeypatch.setattr(token_gate, "_LONGEST_WAIT_S", 0.01)
+    keystone.issue("t1")
+    inquiry, first = door.gate._inquiries.begin(door.gate.cache.key("t1", None))
+    assert first
+    assert door.ask("t1").status_code == 200
+    door.gate._inquiries.end(door.gate.cache.key("t1", None), inquiry)
+    assert not door.gate._inquiries._asking

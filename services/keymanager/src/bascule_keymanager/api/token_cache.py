@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bascule_keymanager.api.context import Caller
 
-__all__ = ["Confirmed", "TokenCache"]
+__all__ = ["Confirmed", "Inquiries", "TokenCache"]
 
 _MOST = 10_000
 
@@ -59,6 +59,11 @@ class TokenCache:
                 self._make_room(now)
             self._known[key] = confirmed
 
+    @property
+    def remembers(self) -> bool:
+        """Whether anything is remembered at all."""
+        return self._ttl_s > 0
+
     def __len__(self) -> int:
         return len(self._known)
 
@@ -66,3 +71,30 @@ class TokenCache:
         stale = [key for key, known in self._known.items() if known.until <= now]
         for key in stale or [next(iter(self._known))]:  # else the one that was confirmed longest ago
             del self._known[key]
+
+
+class Inquiries:
+    """Which tokens Keystone is being asked about right now: one request asks, the others wait for what it learns.
+
+    A process that has just started knows no token, and gets its full share of requests at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asking: dict[bytes, threading.Event] = {}
+
+    def begin(self, key: bytes) -> tuple[threading.Event, bool]:
+        """Return what is set when the answer is there, and whether the caller is the one who asks."""
+        with self._lock:
+            others = self._asking.get(key)
+            if others is not None:
+                return others, False
+            own = self._asking[key] = threading.Event()
+            return own, True
+
+    def end(self, key: bytes, own: threading.Event) -> None:
+        """Let the others go on, answer or not; safe to call again."""
+        with self._lock:
+            if self._asking.get(key) is own:
+                del self._asking[key]
+        own.set()

@@ -13,7 +13,7 @@ from oslo_config import cfg
 
 from bascule_keymanager.api.environment import CALLER, is_guarded
 from bascule_keymanager.api.identity import ANONYMOUS, caller_in
-from bascule_keymanager.api.token_cache import TokenCache
+from bascule_keymanager.api.token_cache import Confirmed, Inquiries, TokenCache
 from bascule_keymanager.api.wsgi import Environ, StartResponse, WsgiApp
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.log import get_log
@@ -28,9 +28,12 @@ _KEY = "keymanager.token_key"
 _NO_MEMORY = "keymanager.no_memory"
 _KEYSTONE_AWAY = "The identity service cannot be asked at the moment."
 _ADMITTED = "keymanager.admitted"
+_INQUIRY = "keymanager.inquiry"
 # A Keystone that cannot be reached costs each request seconds: for this long, nobody else tries.
 _PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 10
+# Who waits for another request's answer asks for itself after so long.
+_LONGEST_WAIT_S = 15.0
 
 _NAMED = (
     *("USER_ID", "USER_NAME", "USER_DOMAIN_ID", "USER_DOMAIN_NAME", "PROJECT_ID", "PROJECT_NAME"),
@@ -72,6 +75,7 @@ class TokenGate:
                 "for development only, set [DEFAULT] auth_strategy = noauth",
             )
         self._clock, self._away_until = time.monotonic, 0.0
+        self._inquiries = Inquiries()
         self._shares = bool(section.memcached_servers)
         ttl_s = float(section.token_cache_time)
         self.cache = TokenCache(min(ttl_s, _TTL_BESIDE_MEMCACHED_S) if self._shares else ttl_s)
@@ -81,20 +85,41 @@ class TokenGate:
         if not is_guarded(environ["PATH_INFO"]):
             return self._public(environ, start_response)
         token = environ.get("HTTP_X_AUTH_TOKEN") or environ.get("HTTP_X_STORAGE_TOKEN")
-        if token:
-            key = self.cache.key(token.strip(), environ.get("HTTP_X_SERVICE_TOKEN"))
+        if not token:
+            return self._ask_keystone(environ, start_response)
+        key = self.cache.key(token.strip(), environ.get("HTTP_X_SERVICE_TOKEN"))
+        known = self.cache.find(key)
+        if known is not None:
+            return self._let_in(known, environ, start_response)
+        environ[_KEY] = key
+        if not self.cache.remembers:
+            return self._ask_keystone(environ, start_response)
+        return self._ask_once(key, environ, start_response)
+
+    def _let_in(self, known: Confirmed, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._keep_headers:
+            _replace_headers(environ, known.headers)
+        environ[CALLER] = known.caller
+        return self._api(environ, start_response)
+
+    def _ask_once(self, key: bytes, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Ask Keystone, unless another request is asking about the same token: then wait for what it learns."""
+        inquiry, first = self._inquiries.begin(key)
+        if not first:
+            inquiry.wait(_LONGEST_WAIT_S)
             known = self.cache.find(key)
             if known is not None:
-                if self._keep_headers:
-                    _replace_headers(environ, known.headers)
-                environ[CALLER] = known.caller
-                return self._api(environ, start_response)
-            environ[_KEY] = key
-        if not self._shares:
-            environ[_NO_MEMORY] = _NoMemory()
-        return self._ask_keystone(environ, start_response)
+                return self._let_in(known, environ, start_response)
+            return self._ask_keystone(environ, start_response)
+        environ[_INQUIRY] = inquiry
+        try:
+            return self._ask_keystone(environ, start_response)
+        finally:
+            self._inquiries.end(key, inquiry)
 
     def _ask_keystone(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._shares:
+            environ[_NO_MEMORY] = _NoMemory()
         if self._clock() < self._away_until:
             return _unavailable(start_response)
 
@@ -125,6 +150,8 @@ class TokenGate:
                     self.cache.keep(environ[_KEY], caller, valid_s, headers)
         elif self._allow_anonymous:
             environ[CALLER] = ANONYMOUS
+        if _INQUIRY in environ:  # what is left to do is this request's own
+            self._inquiries.end(environ[_KEY], environ[_INQUIRY])
         return self._api(environ, start_response)
 
 
