@@ -27,6 +27,7 @@ from bascule_keymanager.config import load_settings
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.service import Parts, SchemaNotReady
+from bascule_keymanager.storage.version_tables import secret_versions
 from bascule_keymanager.worker.process import WorkerProcess
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +36,7 @@ WHEELS = sorted((ROOT / "releases" / str(OLD)).glob("*.whl"))
 DEADLINE_S = 60.0
 PAUSE = threading.Event()  # never set: between two looks at a condition
 KEY = {"type": "key", "meta": {"name": "ordered", "algorithm": "aes", "bit_length": 256}}
+VERSION = {"payload": "second", "payload_content_type": "text/plain"}
 HEADERS = {"X-Project-Id": "p1", "Content-Type": "application/json"}
 
 
@@ -351,3 +353,33 @@ def test_a_key_is_used_from_when_the_last_process_that_cannot_has_gone(old, old_
 
     ciphertext = wait_for(sealed, "the pin is lifted")
     assert new.simulate_post(f"{path}/decrypt", json=ciphertext).json == {"plaintext": "QUJD"}
+
+
+@everywhere
+def test_an_older_release_that_comes_back_shows_the_current_version_and_may_delete_it(old, synced, start_new, parts):
+    process = start_new(ApiProcess, BASCULE_INSTANCE="api-2")
+    wait_for(lambda: process._member.pin == RELEASE, "the pin is lifted")
+    new = client_of(process)
+    paths = [path_of(new.simulate_post("/v1/secrets", json=secret(name)).json["secret_ref"]) for name in ("a", "b")]
+    for path in paths:
+        versions = path.replace("/v1/", "/v1/bascule/") + "/versions"
+        assert new.simulate_post(versions, json=VERSION).json["version"] == 2
+    parts.registry.hold(OLD)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    old.start("api", "api-1", BASCULE_LISTEN=address)
+    refused = wait_for(lambda: process._member.pin == OLD and new.simulate_get(versions), "the pin is held")
+    assert refused.status_code == 409
+    assert f"from release 2028.1 on, and the pin is {OLD}" in refused.json["description"]
+    for path in paths:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://{address}{path}/payload", headers=HEADERS | {"Accept": "text/plain"})
+        ) as answer:
+            assert answer.read() == b"second"
+        assert new.simulate_get(path + "/payload", headers={"Accept": "text/plain"}).text == "second"
+    Http(address).call(paths[0], method="DELETE")
+    old.stop_all()
+    assert parts.versions.upkeep() == 1
+    with parts.database.reader.connect() as connection:
+        left = connection.execute(sa.select(secret_versions.c.secret_id)).scalars().all()
+    assert set(left) == {paths[1].rpartition("/")[2]}

@@ -60,6 +60,7 @@ HEADERS = {
     "Accept": st.sampled_from(
         ["*/*", "application/json", "text/plain", "text/html", "application/octet-stream", "a/b", "", ",;q=x", "é"]
     ),
+    "If-Match": st.sampled_from(['"1"', '"2", "3"', "*", 'W/"2"', '"x', '"99999999999"', ""]),
     "Content-Encoding": st.sampled_from(["base64", "BASE64", "gzip", "", "binary"]),
     "OpenStack-API-Version": st.sampled_from(
         [
@@ -111,7 +112,12 @@ class World:
             "project_id": ["p1", "p2"],
             "consumer_id": [self.keymanager.parts.holdings.secret_consumers.page(secret, limit=1, offset=0)[0][0].id],
             "key": ["k"],
+            "version": ["1", "current", "blue"],
+            "label": ["blue", "current"],
         }
+        versions = f"/v1/bascule/secrets/{secret}/versions"
+        waiting = {"payload": MARK, "payload_content_type": "text/plain", "labels": ["blue"]}
+        assert self.admin.simulate_post(versions, json=waiting).status_code == 201
 
     def _made(self, path, body):
         [reference] = self.admin.simulate_post(path, json=body).json.values()

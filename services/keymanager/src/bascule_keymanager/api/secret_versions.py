@@ -110,7 +110,8 @@ class SecretVersionPayloadResource:
         versioned = self._versioned
         with versioned.served():
             check_id("secret", secret_id)
-            name: int | str = int(version) if _NUMBER.fullmatch(version) else version
+            # No version has the empty label: who asks for what is no name is told so after the policies are asked.
+            name = _name(version) if _is_name(version) else ""
             found = versioned.store.reader.payload(secret_id, caller_of(req).user, name)
         if found is None:
             raise Gone("secrets")
@@ -137,10 +138,12 @@ class SecretVersionPayloadResource:
         resp.status = 204
 
 
+def _is_name(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text) or LABEL.fullmatch(text))
+
+
 def _name(text: str) -> int | str:
     """Return the number or the label that a path names. Raises NoVersion for what is neither."""
-    if _NUMBER.fullmatch(text):
-        return int(text)
-    if LABEL.fullmatch(text):
-        return text
-    raise NoVersion(text)
+    if not _is_name(text):
+        raise NoVersion(text)
+    return int(text) if _NUMBER.fullmatch(text) else text
