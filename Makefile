@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican openbao corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
+.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -42,6 +42,9 @@ adopt: setup  ## roll real Barbican 23 to the key manager under load, back, and 
 
 record-barbican: setup  ## record real Barbican 23 with real Keystone anew into tests/data/barbican-23 (minutes)
 	@PYTHONPATH=tests $(RUN)/python tools/record_barbican.py $(ARGS)
+
+clients: setup  ## let Barbican's own clients ask real Barbican 23, with real Keystone, and ours, and compare (minutes)
+	@PYTHONPATH=tests $(RUN)/python tools/run_clients.py $(ARGS)
 
 openbao: setup  ## test vault_plugin on a real OpenBao, beside real Barbican 23 (minutes)
 	@PYTHONPATH=tests $(RUN)/python tools/run_openbao.py $(ARGS)

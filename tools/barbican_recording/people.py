@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from barbican_recording.servers import ask_json
@@ -32,7 +32,9 @@ class Person:
     project: str
     user: str
     roles: tuple[str, ...]
-    token: str
+    token: str = field(repr=False)
+    username: str
+    password: str = field(repr=False)
 
 
 def service_user(url: str, password: str) -> dict[str, str]:
@@ -72,8 +74,17 @@ def make_people(url: str, password: str) -> dict[str, Person]:
         _grant(url, admin, projects[project], user, role)
         document, token = _token(url, f"the {name}", own, project)
         roles = sorted(role["name"] for role in document["roles"])
-        people[name] = Person(projects[project], user, tuple(roles), token)
+        people[name] = Person(projects[project], user, tuple(roles), token, f"the {name}", own)
     return people
+
+
+def make_endpoint(url: str, password: str, service: str, region: str, address: str) -> None:
+    """Put the address of a service into the catalogue, in a region of its own."""
+    admin = _token(url, "admin", password, "admin")[1]
+    ask_json("PUT", f"{url}/regions/{region}", {"region": {}}, admin)
+    made = _create(url, admin, "service", type=service, name=f"{service} of {region}")
+    for interface in ("public", "internal", "admin"):
+        _create(url, admin, "endpoint", service_id=made, interface=interface, url=address, region_id=region)
 
 
 def _token(url: str, user: str, password: str, project: str) -> tuple[dict[str, Any], str]:
@@ -85,8 +96,8 @@ def _token(url: str, user: str, password: str, project: str) -> tuple[dict[str, 
     return found, token
 
 
-def _create(url: str, token: str, kind: str, **fields: str) -> str:
-    document: Mapping[str, Any] = ask_json("POST", f"{url}/{kind}s", {kind: fields}, token)[0]
+def _create(at: str, token: str, kind: str, **fields: str) -> str:
+    document: Mapping[str, Any] = ask_json("POST", f"{at}/{kind}s", {kind: fields}, token)[0]
     return str(document[kind]["id"])
 
 

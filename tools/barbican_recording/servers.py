@@ -33,6 +33,8 @@ key_repository = {folder}/fernet
 key_repository = {folder}/fernet
 [credential]
 key_repository = {folder}/fernet
+[identity]
+password_hash_rounds = 4
 """
 # What every area shares. Barbican's own defaults stand wherever a line is not needed to run it here.
 BARBICAN_OPTIONS: Options = {
