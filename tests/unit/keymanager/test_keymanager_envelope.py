@@ -2,12 +2,15 @@
 
 import base64
 import json
+import threading
+import time
 from contextlib import nullcontext
 
 import pytest
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from bascule.lifecycle import OutOfTouch
 from bascule.release import Release
 from bascule_keymanager.config_stores import ConfiguredStore
 from bascule_keymanager.crypto.envelope import Envelope
@@ -127,6 +130,27 @@ def test_a_process_that_knows_no_pin_writes_what_the_oldest_release_reads(keyman
     assert SUPPORTED_FROM < RELEASE
     post(enveloping)
     assert plugins_of(keymanager) == ["SimpleCryptoPlugin"]
+
+
+def test_a_process_out_of_touch_with_the_registry_writes_what_the_oldest_release_reads(keymanager, enveloping):
+    registry = enveloping.parts.registry
+    registry.create_tables()
+    member = enveloping.parts.member = registry.join("api-1", "api")
+    try:
+        deadline = time.monotonic() + 60
+        while member.pin < RELEASE:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.05)
+        post(enveloping, "in touch")
+        member._voice.fall_silent()
+        with pytest.raises(OutOfTouch):
+            print(member.pin)
+        path = post(enveloping, "out of touch")
+    finally:
+        member.leave()
+        enveloping.parts.member = None
+    assert plugins_of(keymanager) == ["Envelope", "SimpleCryptoPlugin"]
+    assert keymanager.client().simulate_get(path).text == "out of touch"
 
 
 def test_a_secret_s_second_step_and_an_order_seal_by_the_pin_too(keymanager, enveloping):

@@ -1,14 +1,14 @@
 """The parts of one key manager process, put together from its settings."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from bascule.errors import LifecycleError
-from bascule.lifecycle import Member, Registry
+from bascule.lifecycle import Member, OutOfTouch, Registry
 from bascule.release import Release
 from bascule.rpc import EmbeddedTransport
 from bascule.schema import SchemaEngine
@@ -113,12 +113,19 @@ class Parts:
 
     @contextmanager
     def speaking(self) -> Iterator[Release]:
-        """Give the pin for the length of a block; a command, which is no member of the fleet, looks at the fleet's."""
+        """Give the pin for the length of a block; the lowest there is while nobody can say whether we live.
+
+        A command, which is no member of the fleet, looks at the fleet's.
+        """
         if self.member is None:
             yield self.registry.status()[0] or SUPPORTED_FROM
             return
-        with self.member.speaking() as speech:
-            yield speech.pin
+        with ExitStack() as speech:
+            try:
+                pin = speech.enter_context(self.member.speaking()).pin
+            except OutOfTouch:
+                pin = SUPPORTED_FROM  # what the first release reads may be written by whoever was taken for dead, too
+            yield pin
 
     @cached_property
     def projects(self) -> Projects:
