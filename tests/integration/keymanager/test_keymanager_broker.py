@@ -148,6 +148,22 @@ def test_barbicans_worker_is_woken_as_by_its_own_api(keymanager, over, queue, ra
         transport.cleanup()
 
 
+def test_our_own_worker_is_told_where_one_lives_beside_barbicans(keymanager, over, queue, rabbitmq):
+    tasks, transport = BarbicanTasks(queue), oslo_transport(rabbitmq)
+    server = oslo.get_rpc_server(transport, tasks.target, [tasks])
+    server.start()
+    try:
+        over.worker(barbican=queue)
+        desk = over.desk(barbican=queue)
+        orders = [desk.accept(CALLER, "key", dict(KEY), "req-7") for _ in range(6)]
+        wait_for(lambda: {status(keymanager, order) for order in orders} == {"ACTIVE"}, "all orders are done")
+        assert tasks.taken == []
+    finally:
+        server.stop()
+        server.wait()
+        transport.cleanup()
+
+
 def test_an_order_that_no_worker_of_barbicans_queue_could_be_told_of_waits_for_one_of_ours(keymanager, over, queue):
     desk = over.desk(barbican=queue)
     order = desk.accept(CALLER, "key", dict(KEY), "req-8")  # nobody has made that queue yet
