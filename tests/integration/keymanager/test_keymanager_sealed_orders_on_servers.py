@@ -62,6 +62,21 @@ def start(config):
         parts.database.dispose()
 
 
+@pytest.fixture
+def sealing(keymanager):
+    """API processes that seal orders, which look at everything anew."""
+    made = []
+
+    def one():
+        made.append(keymanager.again())
+        made[-1].seals_orders = True
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.database.dispose()
+
+
 def place(keymanager, **meta):
     body = {"type": "asymmetric", "meta": {"algorithm": "rsa", "bit_length": 1024, "passphrase": PASSPHRASE, **meta}}
     assert keymanager.client().simulate_post("/v1/orders", json=body).status_code == 202
@@ -99,7 +114,7 @@ def killed_after(config, what, lines):
     return True
 
 
-def test_the_whole_way_there_and_back(keymanager, start):
+def test_the_whole_way_there_and_back(keymanager, start, sealing):
     place(keymanager, name="plain")
     keymanager.seals_orders = True
     place(keymanager, name="both", passphrase="ü" * 200)
@@ -107,8 +122,7 @@ def test_the_whole_way_there_and_back(keymanager, start):
     assert seal_all(start()) == 1
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=2, sealed=0)
     keymanager.parts.schema.contract()
-    other = keymanager.again()
-    other.seals_orders = True
+    other = sealing()
     place(other, name="alone", passphrase="n" * 20_000)
     assert seal_all(start()) == 0
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=0, sealed=3)
@@ -116,7 +130,7 @@ def test_the_whole_way_there_and_back(keymanager, start):
     assert set(shown(other)) == {"plain", "both", "alone"}
     for query, total in (("both", 1), ("bot", 0), ("_lone", 1), ("name", 3)):
         assert other.client().simulate_get(f"/v1/orders?meta={query}").json["total"] == total
-    assert other.processor.process_id(other.wakes[0]) == "done"
+    assert other.processor.process_id(keymanager.wakes[1]) == "done"
     there = shown(other)
 
     keymanager.parts.schema.rollback(keep_synced=True)
@@ -133,7 +147,6 @@ def test_the_whole_way_there_and_back(keymanager, start):
         columns = {column["name"] for column in sa.inspect(connection).get_columns("orders")}
     assert sorted(json.loads(meta)["name"] for meta in metas) == ["alone", "both", "late", "plain"]
     assert not {"sealed_meta", "sealed_meta_kek_id"} & columns
-    other.database.dispose()
 
 
 def test_whoever_is_killed_amid_the_work_leaves_every_order_as_it_was(keymanager, start, config):
@@ -154,14 +167,13 @@ def test_whoever_is_killed_amid_the_work_leaves_every_order_as_it_was(keymanager
     assert kills == 6
 
 
-def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start):
+def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start, sealing):
     for number in range(30):
         place(keymanager, name=f"order {number}")
     before = shown(keymanager)
     keymanager.parts.schema.contract()
     processes = [start(), start()]
-    writer = keymanager.again()
-    writer.seals_orders = True
+    writer = sealing()
 
     def work(number):
         if number == 2:
@@ -174,14 +186,12 @@ def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start):
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=0, sealed=40)
     assert before.items() < shown(keymanager).items()
     assert {shown(keymanager)[f"new {number}"]["order_ref"][-36:] for number in range(10)} == set(made)
-    writer.database.dispose()
 
 
-def test_a_rollback_and_writers_at_once_leave_no_order_that_an_older_release_cannot_read(keymanager, start):
+def test_a_rollback_and_writers_at_once_leave_no_order_that_an_older_release_cannot_read(keymanager, start, sealing):
     keymanager.parts.schema.contract()
-    writers = [keymanager.again() for _ in range(2)]
+    writers = [sealing() for _ in range(2)]
     for writer in writers:
-        writer.seals_orders = True
         place(writer, name="before")
     assert start().order_sealing.status().sealed == 2
 
@@ -193,14 +203,11 @@ def test_a_rollback_and_writers_at_once_leave_no_order_that_an_older_release_can
     at_once(3, work)
     kept = start().order_sealing.status()
     assert (kept.sealed, kept.plain + kept.both) == (0, 32)
-    for writer in writers:
-        writer.database.dispose()
 
 
-def test_another_master_key_and_a_moved_row_open_nothing(keymanager, start):
+def test_another_master_key_and_a_moved_row_open_nothing(keymanager, start, sealing):
     keymanager.parts.schema.contract()
-    writer = keymanager.again()
-    writer.seals_orders = True
+    writer = sealing()
     one, two = place(writer, name="one"), place(writer, name="two")
     with keymanager.database.writer.begin() as connection:
         text = sa.text("SELECT sealed_meta FROM orders WHERE id = :id")
@@ -211,4 +218,3 @@ def test_another_master_key_and_a_moved_row_open_nothing(keymanager, start):
     assert writer.client().simulate_get(f"/v1/orders/{two}").json["meta"]["name"] == "two"
     batch = start().order_sealing.check_batch()
     assert (batch.sealed, batch.damaged) == (1, (one,))
-    writer.database.dispose()
