@@ -204,6 +204,43 @@ def test_what_an_older_release_does_not_read_is_rewritten_with_the_pin_held_ther
     assert [client.simulate_get(path + "/payload").text for path in (old, other)] == ["old", "other"]
 
 
+def test_whoever_lowers_the_pin_waits_for_the_batch_that_a_command_has_in_hand(keymanager, post_secret, manage):
+    post_secret("payload")
+    registry = keymanager.parts.registry
+    registry.create_tables()
+    manage("pin", "hold", "2027.2")
+    sql(keymanager, "UPDATE bascule_pin SET pin = '2027.2', hold = NULL")
+    with keymanager.parts.taking_part():
+        with keymanager.parts.speaking() as pin:
+            assert str(pin) == "2027.2"
+            manage("pin", "hold", "2027.1")
+            [command] = registry.status()[3]
+            assert (command.role, command.acknowledged_epoch) == ("command", registry.status()[1] - 1)
+            assert "not every process works by 2027.1 yet" in manage("pin", "lower", "2027.1", code=1)
+            threading.Event().wait(1.5)  # three beats: it does not acknowledge meanwhile
+            assert registry.status()[3][0].acknowledged_epoch < registry.status()[1]
+        deadline = time.monotonic() + 60
+        while registry.status()[3][0].acknowledged_epoch < registry.status()[1]:
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.05)
+        with keymanager.parts.speaking() as pin:
+            assert str(pin) == "2027.1"
+        assert manage("pin", "lower", "2027.1") == "0 payloads\n"
+    assert [process.state for process in registry.status()[3]] == ["stopped"]
+
+
+def test_a_command_that_takes_part_lifts_no_pin(keymanager, post_secret, manage):
+    post_secret("payload")
+    registry = keymanager.parts.registry
+    registry.create_tables()
+    manage("pin", "hold", "2027.2")
+    sql(keymanager, "UPDATE bascule_pin SET pin = '2027.2', hold = NULL")
+    assert manage("payloads", "reseal", "--to", "envelope") == "1 payloads\n"
+    with keymanager.parts.taking_part():
+        threading.Event().wait(1.5)  # three beats, in which the only process of a fleet would lift it
+    assert str(registry.status()[0]) == "2027.2"
+
+
 def test_payloads_that_the_older_release_reads_stay_as_they_are(keymanager, post_secret, manage):
     post_secret("payload")
     manage("simple_crypto", "new_pkek", "--project", "p1")

@@ -1,5 +1,6 @@
 """The parts of one key manager process, put together from its settings."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -126,6 +127,22 @@ class Parts:
             except OutOfTouch:
                 pin = SUPPORTED_FROM  # what the first release reads may be written by whoever was taken for dead, too
             yield pin
+
+    @contextmanager
+    def taking_part(self) -> Iterator[None]:
+        """Be in the fleet for the length of a command: whoever moves the pin waits for what is in hand.
+
+        As one that knows no more than the pin says, so that the pin does not rise because of us, and may be lowered.
+        Raises PinTooNew or PinTooOld when the pin has just been moved: ask again.
+        """
+        pin = self.registry.status()[0] or SUPPORTED_FROM
+        registry = Registry(self.database.writer, service=SERVICE, release=pin, supported_from=SUPPORTED_FROM)
+        with registry.join(f"{instance_name()} command {os.getpid()}", "command") as member:
+            self.member = member
+            try:
+                yield
+            finally:
+                self.member = None
 
     @cached_property
     def projects(self) -> Projects:

@@ -129,12 +129,25 @@ def _reseal(parts: Parts, plugin_name: str, *, project: str | None, sealed_by: S
     plugins = parts.crypto_plugins
     plugin = plugins[plugin_name]
     resealer = Resealer(parts.database, parts.projects, plugins, plugin, sealed_by=sealed_by)
+    if plugin.since is None:  # every release reads it
+        return _to_the_end(parts, resealer, plugin, project)
+    with parts.speaking() as pin:
+        _require_read(plugin, pin)
+    with parts.taking_part():
+        return _to_the_end(parts, resealer, plugin, project)
+
+
+def _require_read(plugin: CryptoPlugin, pin: Release) -> None:
+    if not _is_read_by(pin, plugin):
+        raise NotReadByAll(plugin.plugin_name, plugin.since, pin)
+
+
+def _to_the_end(parts: Parts, resealer: Resealer, plugin: CryptoPlugin, project: str | None) -> int:
     done, after = 0, ""
     while True:
         # Asked before every batch: the pin may be lowered while this runs.
         with parts.speaking() as pin:
-            if plugin.since is not None and pin < plugin.since:
-                raise NotReadByAll(plugin_name, plugin.since, pin)
+            _require_read(plugin, pin)
             batch = resealer.run_batch(after=after, most=_AT_ONCE, external_id=project)
         done += batch.resealed
         if batch.last is None:

@@ -89,14 +89,26 @@ def reseal(config_file: str | None, project: str | None) -> None:
     with refusals():
         parts = Parts(load_settings(config_file))
         parts.require_schema()
-        sealed, removed, after = 0, 0, ""
-        while True:
-            with parts.speaking() as pin:
-                if not parts.seals_orders(pin):
-                    raise NotSealedNow(pin, shared=parts.settings.messaging.barbican is not None)
-                batch = parts.order_sealing.seal_batch(after=after, again=True, external_id=project)
-            sealed, removed = sealed + batch.sealed, removed + batch.removed
-            if batch.last is None:
-                break
-            after = batch.last
+        with parts.speaking() as pin:
+            _require_sealing(parts, pin)
+        with parts.taking_part():
+            sealed, removed = _to_the_end(parts, project)
     click.echo(f"{sealed} orders sealed, {removed} plain ones removed")
+
+
+def _require_sealing(parts: Parts, pin: Release) -> None:
+    if not parts.seals_orders(pin):
+        raise NotSealedNow(pin, shared=parts.settings.messaging.barbican is not None)
+
+
+def _to_the_end(parts: Parts, project: str | None) -> tuple[int, int]:
+    sealed, removed, after = 0, 0, ""
+    while True:
+        # Asked before every batch: the pin may be lowered while this runs.
+        with parts.speaking() as pin:
+            _require_sealing(parts, pin)
+            batch = parts.order_sealing.seal_batch(after=after, again=True, external_id=project)
+        sealed, removed = sealed + batch.sealed, removed + batch.removed
+        if batch.last is None:
+            return sealed, removed
+        after = batch.last
