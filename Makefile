@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
+.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -48,6 +48,9 @@ clients: setup  ## let Barbican's own clients ask real Barbican 23, with real Ke
 
 openbao: setup  ## test vault_plugin on a real OpenBao, beside real Barbican 23 (minutes)
 	@PYTHONPATH=tests $(RUN)/python tools/run_openbao.py $(ARGS)
+
+kmip: setup  ## test kmip_plugin beside real Barbican 23's, on PyKMIP's server (minutes)
+	@PYTHONPATH=tests $(RUN)/python tools/run_kmip.py $(ARGS)
 
 corpus-status: setup  ## how many recorded pairs our key manager answers as Barbican does, per area
 	@PYTHONPATH=tests $(RUN)/python tools/replay_barbican.py $(ARGS)
