@@ -35,7 +35,7 @@ from bascule.fleet import operations
 from bascule.fleet.config import FleetConfig
 from bascule.fleet.fleet import Fleet
 from bascule.fleet.runtime import InstanceName
-from bascule.gate.history import read_history
+from bascule.gate.history import Operation, read_history
 from bascule.gate.process import LoadProcess
 from bascule.gate.report import write_report
 from bascule.gate.verdict import Limits, judge, worst
@@ -127,6 +127,7 @@ def measure(
         if type_in(fleet, block) not in (0, 3):
             raise NotPrepared(way.name)
     with loading(fleet, workload, directory, options) as load:
+        began = time.time()
         type_in(fleet, way.go)  # one that fails is judged as it stands
         run = operations.run_document(fleet)
         assert run is not None, "a run was prepared, or is the last one"
@@ -137,15 +138,24 @@ def measure(
     evidence = judge(load.history, run, (), source=way.source, target=way.target, limits=limits)
     write_report(evidence, directory)
     print_verdict(evidence, report=directory / "report.html")
-    for who, number in sorted(failures(load.history).items()):
-        print(f"  failed: {number} answered by {who}")
+    for what, number in sorted(failures(load.history, way.source, began).items()):
+        print(f"  failed: {number} {what}")
     return way, evidence
 
 
-def failures(history: Path) -> Counter[str]:
-    """Return how many requests failed, by the release that answered or should have."""
+def failures(history: Path, source: Release, began: float) -> Counter[str]:
+    """Return how many requests failed, by who answered; what failed before the first step is no fault of the way."""
+
+    def of(each: Operation) -> str:
+        when = "before the first step" if each.at < began else "from then on"
+        return f"{when}, {f'answered {each.status}' if each.status else each.error} by {each.release or 'nobody'}"
+
     failed = [each for each in read_history(history) if each.phase != "preload" and each.outcome != "ok"]
-    return Counter(f"{each.release or 'nobody'}: {each.op}, {each.status or each.error}" for each in failed)
+    counted = Counter(map(of, failed))
+    early = sum(each.at < began for each in failed)
+    if early:
+        say(f"{source} failed {early} requests by itself, before anything was changed: it does not carry the load here")
+    return counted
 
 
 def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Namespace) -> int:
