@@ -9,15 +9,18 @@ import time
 import pytest
 from click.testing import CliRunner
 from cryptography.fernet import Fernet
+from structlog.testing import capture_logs
 
 from bascule_keymanager.cli.manage import group
 from bascule_keymanager.clock import utc_now
+from bascule_keymanager.config import load_settings
 from bascule_keymanager.crypto.envelope import Envelope
 from bascule_keymanager.crypto.simple import SimpleCrypto
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.storage.clean import Cleaner
 from bascule_keymanager.storage.project_end import Ended, ProjectEnd
 from bascule_keymanager.storage.reseal import Resealer
+from bascule_keymanager.worker.cleaning import Cleaning
 
 LONG_AGO = utc_now() - dt.timedelta(days=400)
 
@@ -309,3 +312,51 @@ def test_the_end_of_a_project_takes_what_it_has_and_nothing_of_others(keymanager
     again = client.simulate_post("/v1/secrets", json=body)
     assert client.simulate_get("/v1" + again.json["secret_ref"].partition("/v1")[2] + "/payload").text == "theirs"
     assert json.loads(client.simulate_get("/v1/secrets").text)["total"] == 1
+
+
+def test_a_worker_removes_what_was_deleted_long_ago_a_batch_at_each_sweep_and_rests(keymanager, client, post_secret):
+    old, recent, kept = (post_secret() for _ in range(3))
+    for path in (old, recent):
+        client.simulate_delete(path)
+    for table in SECRET_TABLES[:3]:
+        column = "id" if table == "secrets" else "secret_id"
+        sql(keymanager, f"UPDATE {table} SET deleted_at = ? WHERE {column} = ?", str(LONG_AGO), old.rpartition("/")[2])
+    now = [0.0]
+    cleaning = Cleaning(Cleaner(keymanager.database, rows_per_batch=1), 90, rest_s=60, monotonic=lambda: now[0])
+    steps = [count(keymanager, "encrypted_data")]
+    with capture_logs() as logs:
+        for _ in range(6):
+            cleaning.step()
+            steps.append(sum(count(keymanager, table) for table in SECRET_TABLES[:3]))
+    assert steps == [3, 11, 10, 9, 8, 8, 8]
+    assert [(log["event"], log["secrets"], log["secret_store_metadata"]) for log in logs] == [
+        ("deleted rows removed", 1, 2)
+    ]
+    sql(keymanager, "UPDATE secrets SET deleted_at = ? WHERE deleted", str(LONG_AGO))
+    seen = keymanager.count_statements()
+    cleaning.step()
+    assert seen == []  # it rests
+    now[0] = 61
+    cleaning.step()
+    assert seen
+    assert client.simulate_get(kept + "/payload").status_code == 200
+
+
+def test_a_worker_whose_clean_up_fails_goes_on(keymanager):
+    def fail(**_):
+        raise RuntimeError("a value")
+        yield
+
+    cleaner = Cleaner(keymanager.database)
+    cleaner.marked = fail
+    with capture_logs() as logs:
+        Cleaning(cleaner, 0).step()
+    assert [(log["event"], log["error"]) for log in logs] == [("deleted rows not removed", "RuntimeError")]
+
+
+def test_workers_clean_up_only_where_the_file_says_so(tmp_path, keymanager):
+    for line, days in (("", None), ("clean_after_days = -1", None), ("clean_after_days = 30", 30)):
+        config = tmp_path / "days.conf"
+        keys = f"[simple_crypto_plugin]\nkek = {keymanager.settings.keks[0]}\n"
+        config.write_text(f"[database]\nconnection = {keymanager.settings.database_url}\n{keys}[worker]\n{line}\n")
+        assert load_settings(str(config)).clean_after_days == days

@@ -94,6 +94,7 @@ _QUEUE = (
 _WORKER = (
     cfg.FloatOpt("sweep_interval_s", default=1.5, min=0.1, help="Pause between two looks for forgotten orders."),
     cfg.FloatOpt("sweep_age_s", default=1.0, min=0.0, help="An order this old and still PENDING is swept up."),
+    cfg.IntOpt("clean_after_days", default=-1, min=-1, help="Remove what was deleted so many days ago; -1 is never."),
 )
 _VERSIONS = (
     cfg.IntOpt("max_versions", default=10, min=2, max=1_000, help="Most versions of one secret; the oldest go."),
@@ -140,6 +141,7 @@ class Settings:
     messaging: Messaging = field(default_factory=Messaging)
     sweep_interval_s: float = 1.5
     sweep_age_s: float = 1.0
+    clean_after_days: int | None = None
     quotas: Quotas = field(default_factory=Quotas)
     max_versions: int = 10
     max_key_versions: int = 400
@@ -228,6 +230,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
         messaging=load_messaging(path),
         sweep_interval_s=conf.worker.sweep_interval_s,
         sweep_age_s=conf.worker.sweep_age_s,
+        clean_after_days=conf.worker.clean_after_days if conf.worker.clean_after_days >= 0 else None,
         secret_stores=load_secret_stores(path),
         max_versions=conf.versions.max_versions,
         max_key_versions=conf.versions.max_key_versions,

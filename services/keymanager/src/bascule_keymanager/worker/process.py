@@ -7,7 +7,9 @@ from bascule.rpc import Interface, Receiver, Server
 from bascule_keymanager.config import Settings
 from bascule_keymanager.identity import instance_name
 from bascule_keymanager.service import Parts
+from bascule_keymanager.storage.clean import Cleaner
 from bascule_keymanager.worker.barbican import barbican_handlers
+from bascule_keymanager.worker.cleaning import ROWS_AT_A_SWEEP, Cleaning
 from bascule_keymanager.worker.loop import Handlers, WorkerLoop
 from bascule_keymanager.worker.processor import OrderProcessor
 from bascule_keymanager.worker.rotator import Rotator
@@ -29,6 +31,7 @@ class WorkerProcess:
         self._member: Member | None = None
         self._loop: WorkerLoop | None = None
         self._sealer: OrderSealer | None = None
+        self._cleaning: Cleaning | None = None
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -48,6 +51,8 @@ class WorkerProcess:
             on_refused=self._member.refuse,
         )
         self._sealer = OrderSealer(parts.order_sealing, parts.speaking, parts.seals_orders)
+        if (days := parts.settings.clean_after_days) is not None:
+            self._cleaning = Cleaning(Cleaner(parts.database, rows_per_batch=ROWS_AT_A_SWEEP), days)
         for receiver in self._receivers(Handlers(processor, rotator), processor, self._member):
             thread = threading.Thread(target=receiver.run, args=(self._stopping,), name=receiver.server.topic)
             thread.start()
@@ -74,10 +79,12 @@ class WorkerProcess:
         return self._started().step()
 
     def sweep(self) -> None:
-        """Do the orders that no wake-up told of, and seal a few of those that are there."""
+        """Do the orders that no wake-up told of; then seal a few of those that are there, and clean up a little."""
         self._started().sweep()
         if self._sealer is not None:
             self._sealer.step()
+        if self._cleaning is not None:
+            self._cleaning.step()
 
     def drain(self) -> None:
         """Tell the others, and the broker, that this process takes no new work."""
