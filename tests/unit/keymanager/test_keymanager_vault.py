@@ -8,6 +8,7 @@ import pytest
 from bascule_keymanager.config_stores import ConfiguredStore
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.project_end import Ended, ProjectEnd
+from bascule_keymanager.storage.versions import Expected, Moved, NewVersion
 from bascule_keymanager.stores.vault import VaultStore
 
 
@@ -183,3 +184,77 @@ def test_a_store_that_nobody_knows_is_refused_by_name(keymanager):
     with pytest.raises(ConfigRefused, match="names dogtag_plugin; there are store_crypto, vault_plugin, kmip_plugin"):
         keymanager.again(store_plugins=("dogtag_plugin",))
     assert VaultStore.plugin_name.startswith("barbican.")
+
+
+def versions_of(path):
+    return path.replace("/v1/", "/v1/bascule/") + "/versions"
+
+
+def add_version(client, path, payload, status=201):
+    body = {"payload": payload, "payload_content_type": "text/plain"}
+    answer = client.simulate_post(versions_of(path), json=body)
+    assert answer.status_code == status, answer.text
+
+
+def test_versions_move_between_the_stores_that_keep_them(keymanager, vaulted, shelf):
+    client = vaulted.client()
+    path = post(client, "one")
+    add_version(client, path, "two")
+    assert sorted(shelf.kept.values()) == [b"one", b"two"]
+    add_version(keymanager.client(), path, "three")  # a process that keeps payloads in our tables
+    labels = path.replace("/v1/", "/v1/bascule/") + "/labels/current"
+    for current in (1, 3, 2, 1, 3):
+        assert client.simulate_put(labels, json={"version": current}).status_code == 200
+        texts = [client.simulate_get(f"{versions_of(path)}/{number}/payload").text for number in (1, 2, 3)]
+        assert texts == ["one", "two", "three"]
+        assert client.simulate_get(path + "/payload").text == texts[current - 1]
+        sealed = rows(vaulted, "SELECT count(*) FROM encrypted_data")
+        assert sealed == [(1 if current == 3 else 0,)]
+    assert sorted(shelf.kept.values()) == [b"one", b"two"]
+    assert client.simulate_delete(path).status_code == 204
+    assert shelf.kept == {}
+    assert rows(vaulted, "SELECT count(*) FROM bascule_secret_versions") == [(0,)]
+
+
+def test_a_payload_that_the_store_does_not_delete_is_read_by_nobody_and_deleted_later(vaulted, shelf):
+    client = vaulted.client()
+    path = post(client, "one")
+    add_version(client, path, "two")
+    shelf.broken = {"delete"}
+    assert client.simulate_delete(versions_of(path) + "/1/payload").status_code == 500
+    assert client.simulate_get(versions_of(path) + "/1/payload").status_code == 404
+    assert b"one" in shelf.kept.values()
+    shelf.broken = set()
+    assert client.simulate_delete(versions_of(path) + "/1/payload").status_code == 204
+    assert list(shelf.kept.values()) == [b"two"]
+    add_version(client, path, "three")
+    shelf.broken = {"delete"}
+    assert client.simulate_delete(versions_of(path) + "/2/payload").status_code == 500
+    with vaulted.database.writer.begin() as connection:  # as long ago as the upkeep waits
+        connection.exec_driver_sql("UPDATE bascule_secret_versions SET destroyed_at = '2026-01-01 00:00:00.000000'")
+    shelf.broken = set()
+    assert vaulted.parts.versions.upkeep() == 1
+    assert list(shelf.kept.values()) == [b"three"]
+    assert vaulted.parts.versions.upkeep() == 0
+
+
+def test_versions_that_go_for_newer_ones_and_that_lose_leave_nothing_there(keymanager, vaulted, shelf):
+    other = vaulted.again(max_versions=2)
+    client = other.client()
+    path = post(client, "one")
+    for payload in ("two", "three", "four"):
+        add_version(client, path, payload)
+    assert sorted(shelf.kept.values()) == [b"four", b"three"]
+    body = {"payload": "late", "payload_content_type": "text/plain", "expected_version": 1}
+    assert client.simulate_post(versions_of(path), json=body).status_code == 409
+    secret_id = path.rpartition("/")[2]
+    with pytest.raises(Moved):  # when it looks the second time, too
+        other.parts.versions.add(
+            other.projects.get_or_create("p1"),
+            secret_id,
+            NewVersion("text/plain", "u1"),
+            lambda store: store.keep(other.projects.get_or_create("p1"), secret_id, b"late"),
+            expected=Expected(1),
+        )
+    assert sorted(shelf.kept.values()) == [b"four", b"three"]
+    other.database.dispose()
