@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "tests" / "data" / "barbican-23-clients"
 INTENDED = ROOT / "tests" / "data" / "barbican-23-clients.differences.toml"
 KINDS = ("library", "commands", "castellan")
-_RUN_S = 3600
+_RUN_S = 1800
 
 
 @dataclass(frozen=True, slots=True)
