@@ -164,12 +164,11 @@ def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Nam
     That is what the adoption must not be blamed for, and goes round.
     """
     worker = InstanceName("worker-1", BARBICAN)
-    node = fleet.first_node
+    node, recipe = fleet.first_node, fleet.recipe(BARBICAN)
+    variables = fleet.variables(node, BARBICAN)
+    words = recipe.expand(recipe.file.roles["worker"].command, variables)
+    environment = {"PATH": os.environ["PATH"], **fleet.environment(recipe, variables)}
     with loading(fleet, workload, directory, options) as load:
-        pid = (node.runtime.directory(worker) / "pid").read_text().strip()
-        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-        pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")[:-1]
-        environment = dict(pair.split("=", 1) for pair in pairs)
         with (directory / "worker.log").open("w") as log:
             another = subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
         try:
