@@ -246,3 +246,31 @@ def test_the_api_and_the_worker_keep_payloads_in_the_module(make_keymanager, url
     for one in keymanager.parts.crypto_plugins.values():
         if isinstance(one, P11Crypto):
             one.hsm.close()
+
+
+def test_orders_are_sealed_in_the_module_and_open_for_themselves_alone(make_keymanager, url, options, plugin):
+    made = make_keymanager(url, crypto_plugins=("p11_crypto", "simple_crypto"), p11=P11Settings(**options))
+    made.parts.schema.contract()
+    keymanager = made.again()
+    keymanager.seals_orders = True
+    client = keymanager.client()
+    for name in ("one", "two"):
+        meta = {"name": name, "algorithm": "aes", "bit_length": 256}
+        assert client.simulate_post("/v1/orders", json={"type": "key", "meta": meta}).status_code == 202
+    one, two = keymanager.wakes
+    shown = client.simulate_get(f"/v1/orders/{one}").json
+    assert shown["meta"]["name"] == "one"
+    with keymanager.database.writer.begin() as connection:
+        metas = connection.exec_driver_sql("SELECT DISTINCT meta FROM orders").scalars().all()
+        names = connection.exec_driver_sql("SELECT plugin_name FROM kek_data").scalars().all()
+        connection.exec_driver_sql(
+            "UPDATE orders SET sealed_meta = (SELECT sealed_meta FROM orders WHERE id = ?) WHERE id = ?", (one, two)
+        )
+    assert metas == [None]
+    assert names == [P11Crypto.plugin_name]
+    assert keymanager.processor.process_id(one) == "done"
+    assert client.simulate_get(f"/v1/orders/{two}").status_code == 500
+    assert keymanager.parts.order_sealing.check_batch().damaged == (two,)
+    for parts in (keymanager.parts, made.parts):
+        parts.crypto_plugins[P11Crypto.plugin_name].hsm.close()
+    keymanager.database.dispose()
