@@ -309,9 +309,9 @@ def test_a_server_that_went_away_and_came_back_costs_nothing_and_loses_nothing(k
     client = keeping.client()
     path = post(client, b"before")
     server.stop()
-    assert client.simulate_get(path + "/payload").status_code == 500
-    assert "contact site administrator" in post(client, b"hunter2", status=500)
-    assert client.simulate_delete(path).status_code == 500
+    assert client.simulate_get(path + "/payload").status_code == 503
+    assert "contact site administrator" in post(client, b"hunter2", status=503)
+    assert client.simulate_delete(path).status_code == 503
     logged = capsys.readouterr().out
     assert "cannot be reached" in logged
     assert "hunter2" not in logged

@@ -139,6 +139,13 @@ class Instance:
         self._processes.append((process, stop_signal))
         self._record()
 
+    def kill_last(self) -> None:
+        """Kill the process that was started last, and all of its session, as a power cut does."""
+        process, _ = self._processes.pop()
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._record()
+
     def wait_until(self, is_ready: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
         """Return when the server answers. Raises: ServerFailed when a process of it ended, or at the deadline."""
         deadline = time.monotonic() + timeout_s

@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from types import TracebackType
 from typing import Self
 
@@ -15,15 +16,19 @@ _USER = "bascule"
 
 
 class MariaDB:
-    """A MariaDB for one test run: nothing is flushed to disk; its user may create databases and triggers."""
+    """A MariaDB for one test run: nothing is flushed to disk; its user may create databases and triggers.
 
-    def __init__(self) -> None:
+    With `durable` what was committed survives `restart`, as it does a kill of the process; it is slower.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         self._server = require("mariadb-server", lambda: find_program("mariadbd"))
         self._install = require("mariadb-server", lambda: find_program("mariadb-install-db"))
         self._client = require("mariadb-client", lambda: find_program("mariadb"))
         self._instance = Instance("mariadb", ["mysql"])
         self._password = new_password()
         self._databases = 0
+        self._flush = 2 if durable else 0  # 2 hands each commit to the kernel, which outlives the process
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -39,6 +44,17 @@ class MariaDB:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._instance.close()
+
+    def is_running(self) -> bool:
+        """Whether it answers now."""
+        return self._answers()
+
+    def restart(self, *, after_s: float = 0.0) -> None:
+        """Kill the server, let so many seconds pass, start it again, and return when it answers."""
+        self._instance.kill_last()
+        time.sleep(after_s)
+        self._start()
+        self._instance.wait_until(self._answers)
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database, with its password."""
@@ -106,14 +122,22 @@ class MariaDB:
             f"GRANT ALL PRIVILEGES ON *.* TO '{_USER}'@'127.0.0.1' WITH GRANT OPTION;\n",
         )
         # Of its own: an instance that starts removes what it takes for the leftovers of one that died.
-        scratch = self._instance.make_directory("scratch")
+        self._instance.make_directory("scratch")
+        self._start(f"--init-file={first_sql}")
+
+    def _start(self, *first: str) -> None:
+        data, scratch = self._instance.data / "tables", self._instance.data / "scratch"
         self._instance.start(
             [
                 self._server,
-                *("--no-defaults", f"--datadir={data}", f"--init-file={first_sql}", f"--tmpdir={scratch}"),
+                *("--no-defaults", f"--datadir={data}", f"--tmpdir={scratch}", *first),
                 *("--bind-address=127.0.0.1", f"--port={self.port}", f"--socket={self._instance.data / 'socket'}"),
                 *("--skip-name-resolve", "--skip-log-bin", "--log-bin-trust-function-creators=1"),
-                *("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--skip-innodb-doublewrite"),
+                *(
+                    f"--innodb-flush-log-at-trx-commit={self._flush}",
+                    "--innodb-flush-method=nosync",
+                    "--skip-innodb-doublewrite",
+                ),
                 *("--innodb-buffer-pool-size=64M", "--innodb-log-file-size=16M", "--key-buffer-size=1M"),
                 *("--max-connections=200", "--skip-performance-schema", "--character-set-server=utf8mb4"),
             ],

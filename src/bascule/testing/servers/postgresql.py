@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,13 +17,17 @@ _USER = "bascule"
 
 
 class PostgreSQL:
-    """A PostgreSQL for one test run: nothing survives it, so nothing is flushed to disk."""
+    """A PostgreSQL for one test run: nothing survives it, so nothing is flushed to disk.
 
-    def __init__(self) -> None:
+    With `durable` what was committed survives `restart`, as it does a kill of the process; it is slower.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
         self._programs = require("postgresql", lambda: find_program("initdb", "/usr/lib/postgresql/*/bin")).parent
         self._instance = Instance("postgresql", ["postgres"])
         self._password = new_password()
         self._databases = 0
+        self._durable = durable
         self.port = free_port()
 
     def __enter__(self) -> Self:
@@ -38,6 +43,17 @@ class PostgreSQL:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._instance.close()
+
+    def is_running(self) -> bool:
+        """Whether it answers now."""
+        return self._answers()
+
+    def restart(self, *, after_s: float = 0.0) -> None:
+        """Kill the server, let so many seconds pass, start it again, and return when it answers."""
+        self._instance.kill_last()
+        time.sleep(after_s)
+        self._start()
+        self._instance.wait_until(self._answers)
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database, with its password."""
@@ -87,12 +103,15 @@ class PostgreSQL:
                 *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
             ]
         )
+        self._start()
+
+    def _start(self) -> None:
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "unix_socket_directories": "",
             "fsync": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on" if self._durable else "off",
             "full_page_writes": "off",
             "shared_buffers": "32MB",
             "max_connections": "200",
@@ -101,8 +120,6 @@ class PostgreSQL:
             "timezone": "UTC",
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        self._start([self._programs / "postgres", "-D", data, *options])
-
-    def _start(self, command: list[str | Path]) -> None:
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._instance.data / "cluster", *options]
         # SIGQUIT stops at once and frees the shared memory, which SIGKILL would leave behind.
         self._instance.start(command, stop_signal=signal.SIGQUIT)

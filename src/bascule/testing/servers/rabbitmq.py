@@ -1,6 +1,5 @@
 """A private RabbitMQ, with a port mapper of its own."""
 
-import os
 import shutil
 import signal
 import socket
@@ -57,9 +56,7 @@ class RabbitMQ:
 
         Returns when it answers, and leaves nothing running when it does not.
         """
-        broker, _ = self._instance._processes.pop()  # noqa: SLF001  # our own instance, which stops all or nothing
-        os.killpg(broker.pid, signal.SIGKILL)
-        broker.wait()
+        self._instance.kill_last()
         if wipe:
             shutil.rmtree(self._mnesia)
         try:

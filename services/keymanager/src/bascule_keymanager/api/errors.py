@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 import falcon
 
 from bascule.errors import BasculeError
+from bascule.lifecycle import OutOfTouch
+from bascule_keymanager.errors import HsmFailed, StoreFailed
 from bascule_keymanager.log import get_log
-from bascule_keymanager.storage.database import Unstorable
+from bascule_keymanager.storage.database import Unstorable, trouble_of
 from bascule_keymanager.storage.quotas import QuotaReached
 from bascule_keymanager.storage.rows import Gone
 
@@ -26,9 +28,11 @@ _GONE = {
     "projects": "Project not found.",
 }
 
+_RETRY_AFTER_S = 1
+
 
 class ApiRefusal(BasculeError):
-    """The request is refused, and the client reads exactly this description."""
+    """The request is refused, and the client reads exactly this description; one with 503 may be sent again later."""
 
     def __init__(self, status: int, description: str) -> None:
         self.status, self.description = status, description
@@ -86,8 +90,7 @@ def operation(name: str) -> Callable[[F], F]:
                 raise
             except Exception as failure:
                 _log_failure(name, failure)
-                text = f"{name} failure seen - please contact site administrator."
-                raise ApiRefusal(500, text) from failure
+                raise ApiRefusal(*_told(name, failure)) from failure
 
         return guarded  # type: ignore[return-value]  # the wrapper has the responder's own signature
 
@@ -115,7 +118,25 @@ def _http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPEr
 
 def _unexpected(_req: falcon.Request, resp: falcon.Response, failure: Exception, _params: object) -> None:
     _log_failure("System", failure)
-    _answer(resp, 500, "System failure seen - please contact site administrator.")
+    _answer(resp, *_told("System", failure))
+
+
+def _told(name: str, failure: Exception) -> tuple[int, str]:
+    """Return the status and the words for what is not the client's doing: 503 where another try may succeed."""
+    reason = _passing(failure)
+    if reason is None:
+        return 500, f"{name} failure seen - please contact site administrator."
+    return 503, f"{name} failure seen - {reason}; try again later, or contact site administrator."
+
+
+def _passing(failure: Exception) -> str | None:
+    if isinstance(failure, HsmFailed | StoreFailed):
+        return "the secret store cannot be used at the moment"
+    trouble = trouble_of(failure)
+    if trouble == "full":
+        return "the database has no room left"
+    # Who has not reached the registry of processes has not reached the database.
+    return "the database cannot be reached at the moment" if trouble or isinstance(failure, OutOfTouch) else None
 
 
 def _log_failure(name: str, failure: Exception) -> None:
@@ -144,4 +165,6 @@ def _answer(resp: falcon.Response, status: int, description: str) -> None:
     resp.status = status
     resp.content_type = "application/json"
     title = http.HTTPStatus(status).phrase
+    if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        resp.set_header("Retry-After", str(_RETRY_AFTER_S))
     resp.text = json.dumps({"code": status, "title": title, "description": description})

@@ -3,7 +3,7 @@
 import importlib.util
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
@@ -13,11 +13,12 @@ from sqlalchemy.pool import QueuePool
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.kept import KeptConnections
 
-__all__ = ["Database", "Read", "Unstorable", "Write"]
+__all__ = ["Database", "Read", "Trouble", "Unstorable", "Write", "trouble_of"]
 
 T = TypeVar("T")
 Read = Callable[[Connection], T]
 Write = Callable[[Connection], T]
+Trouble = Literal["away", "full"]
 
 _SQLITE_WAIT_MS = 10_000
 _TRIES = 8
@@ -27,6 +28,16 @@ _SQLITE_RETRY = {5, 6, 17}  # busy, locked, schema changed; the low byte of the 
 _MYSQL_RETRY = {1020, 1205, 1213, 1412, 1615}
 _MYSQL_OTHER_CHARSET = {1267, 1270, 1271, 3988}
 _POSTGRESQL_RETRY = {"0A000", "40001", "40P01", "55P03"}  # 0A000: a cached plan met a changed table
+
+# The server has no room on its disk: nothing was committed, and reads go on.
+_SQLITE_FULL = 13
+_MYSQL_FULL = {1021, 1114}
+_MYSQL_ENGINE, _NO_SPACE = 1030, "28 "  # the storage engine's own error, whose text has the number of the system's
+_POSTGRESQL_FULL = "53100"
+# It cannot be reached, takes no connections, stops or starts.
+_SQLITE_AWAY = {5, 6, 10, 14}  # busy, locked, input and output, not opened
+_MYSQL_AWAY = {1040, 1053, 1927, 2002, 2003, 2006, 2013, 2055}
+_POSTGRESQL_AWAY = ("08", "53300", "57P0")
 
 
 class Unstorable(Exception):
@@ -175,6 +186,26 @@ def _lost(failure: exc.DBAPIError) -> bool:
         return sqlite_code & 0xFF in _SQLITE_RETRY
     # Not by sqlstate first: PyMySQL has one as well, and it is HY000 for most of what may be run again.
     return _mysql_code(cause) in _MYSQL_RETRY or getattr(cause, "sqlstate", None) in _POSTGRESQL_RETRY
+
+
+def trouble_of(failure: BaseException) -> Trouble | None:
+    """Tell whether the database is out of reach or its disk is full, so that trying again later may help."""
+    if isinstance(failure, exc.TimeoutError):  # every connection is at work, and stays so
+        return "away"
+    if not isinstance(failure, exc.DBAPIError):
+        return None
+    cause: Any = failure.orig  # Any: each driver has its own exceptions
+    sqlite_code = getattr(cause, "sqlite_errorcode", None)
+    if sqlite_code is not None:
+        code = sqlite_code & 0xFF
+        return "full" if code == _SQLITE_FULL else "away" if code in _SQLITE_AWAY else None
+    code, state = _mysql_code(cause), getattr(cause, "sqlstate", None) or ""
+    if code in _MYSQL_FULL or state == _POSTGRESQL_FULL or (code == _MYSQL_ENGINE and _NO_SPACE in str(cause)):
+        return "full"
+    # psycopg knows no state of a server that it did not reach.
+    unreached = isinstance(failure, exc.OperationalError) and code is None and not state
+    is_away = code in _MYSQL_AWAY or state.startswith(_POSTGRESQL_AWAY) or unreached
+    return "away" if is_away or failure.connection_invalidated else None
 
 
 def _unstorable(failure: exc.DBAPIError) -> bool:
