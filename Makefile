@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc clean
+.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc fuzz-keymanager clean
 ARGS ?=
 RUN = .venv/bin
 
@@ -78,6 +78,9 @@ fuzz-schema-kill: setup  ## kill -9 every schema phase at every single statement
 
 fuzz-rpc: setup  ## stop servers and kill workers, relays and brokers under load, and count every cast
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_rpc.py $(ARGS)
+
+fuzz-keymanager: setup  ## take every part of a loaded key manager away in turn, and read back what was acknowledged
+	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_keymanager.py $(ARGS)
 
 bench-%: setup
 	@$(RUN)/python benchmarks/$(subst -,_,$*).py $(ARGS)

@@ -4,9 +4,11 @@ import contextlib
 import datetime as dt
 import itertools
 import json
+import sys
 import threading
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 __all__ = ["Keystone", "running"]
 
@@ -101,8 +103,8 @@ class Keystone:
 
 
 @contextlib.contextmanager
-def running():
-    """A Keystone on a port of its own."""
+def running(port=0):
+    """A Keystone on this port, or on a port of its own."""
     keystone = Keystone()
 
     class Handler(BaseHTTPRequestHandler):
@@ -123,7 +125,7 @@ def running():
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -134,3 +136,16 @@ def running():
         finally:
             server.shutdown()
             thread.join()
+
+
+def main(port, tokens):
+    """Confirm these tokens until the process is killed."""
+    with running(int(port)) as keystone:
+        for line in Path(tokens).read_text().splitlines():
+            token, project = line.split()
+            keystone.issue(token, project=project)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
