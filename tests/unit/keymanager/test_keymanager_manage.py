@@ -164,6 +164,36 @@ def test_a_new_project_key_seals_and_the_old_payloads_move_to_it(keymanager, pos
     fresh.database.dispose()
 
 
+def test_versions_move_to_the_new_key_too_and_one_that_moved_meanwhile_is_not_overwritten(
+    keymanager, post_secret, manage
+):
+    path, client = post_secret("one"), keymanager.client()
+    own = path.replace("/v1/", "/v1/bascule/")
+    client.simulate_post(own + "/versions", json={"payload": "two", "payload_content_type": "text/plain"})
+    manage("simple_crypto", "new_pkek", "--project", "p1")
+    plugins = keymanager.parts.crypto_plugins
+    keymanager.projects.forget("p1")
+    resealer = Resealer(keymanager.database, keymanager.projects, plugins, plugins[SimpleCrypto.plugin_name])
+    write = keymanager.database.write
+
+    def write_after_current_moved(work):
+        keymanager.database.write = write
+        assert client.simulate_put(own + "/labels/current", json={"version": 1}).status_code == 200
+        return write(work)
+
+    keymanager.database.write = write_after_current_moved
+    assert resealer.run_batch().resealed == 0
+    assert client.simulate_get(path + "/payload").text == "one"
+    assert manage("simple_crypto", "rewrap_secrets", "--project", "p1") == "2 payloads\n"
+    [(newest,)] = sql(keymanager, "SELECT id FROM kek_data WHERE active")
+    sealed = (
+        "SELECT kek_id FROM encrypted_data UNION SELECT kek_id FROM bascule_secret_versions WHERE kek_id IS NOT NULL"
+    )
+    assert sql(keymanager, sealed) == [(newest,)]
+    texts = [client.simulate_get(f"{own}/versions/{number}/payload").text for number in (1, 2)]
+    assert texts == ["one", "two"]
+
+
 def test_payloads_move_to_a_format_only_when_the_pin_allows_and_back_at_any_time(keymanager, post_secret, manage):
     path = post_secret("payload")
     refused = manage("payloads", "reseal", "--to", "envelope", code=1)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import click
+import sqlalchemy as sa
 
 from bascule.lifecycle.pin import LIVE_STATES
 from bascule.release import Release
@@ -16,6 +17,8 @@ from bascule_keymanager.errors import KeyManagerError
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.reseal import Resealer
 from bascule_keymanager.storage.rewrap import Rewrapper
+from bascule_keymanager.storage.tables import encrypted_data
+from bascule_keymanager.storage.version_tables import secret_versions
 
 __all__ = ["hsm", "lower_payloads", "payloads", "simple_crypto"]
 
@@ -128,13 +131,21 @@ def _is_read_by(release: Release, plugin: CryptoPlugin) -> bool:
 def _reseal(parts: Parts, plugin_name: str, *, project: str | None, sealed_by: Sequence[str] | None = None) -> int:
     plugins = parts.crypto_plugins
     plugin = plugins[plugin_name]
-    resealer = Resealer(parts.database, parts.projects, plugins, plugin, sealed_by=sealed_by)
+    tables = [encrypted_data]
+    # A release that a fleet goes back to reads no versions, and may have a schema without them.
+    if sealed_by is None and parts.database.read(
+        lambda connection: sa.inspect(connection).has_table(secret_versions.name)
+    ):
+        tables.append(secret_versions)
+    resealers = [
+        Resealer(parts.database, parts.projects, plugins, plugin, sealed_by=sealed_by, table=table) for table in tables
+    ]
     if plugin.since is None:  # every release reads it
-        return _to_the_end(parts, resealer, plugin, project)
+        return sum(_to_the_end(parts, resealer, plugin, project) for resealer in resealers)
     with parts.speaking() as pin:
         _require_read(plugin, pin)
     with parts.taking_part():
-        return _to_the_end(parts, resealer, plugin, project)
+        return sum(_to_the_end(parts, resealer, plugin, project) for resealer in resealers)
 
 
 def _require_read(plugin: CryptoPlugin, pin: Release) -> None:

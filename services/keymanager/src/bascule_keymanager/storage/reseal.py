@@ -12,28 +12,39 @@ from bascule_keymanager.errors import UnknownPlugin
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.tables import encrypted_data, kek_data, projects, secrets
+from bascule_keymanager.storage.version_tables import secret_versions
 
 __all__ = ["Batch", "Resealer"]
 
-_stored = (
-    sa.select(
-        encrypted_data.c.id,
-        encrypted_data.c.secret_id,
-        encrypted_data.c.cypher_text,
-        encrypted_data.c.kek_meta_extended,
-        kek_data.c.id.label("kek_id"),
-        kek_data.c.plugin_name,
-        kek_data.c.kek_label,
-        kek_data.c.plugin_meta,
-        projects.c.external_id,
+
+def _stored_in(table: sa.Table, *kept: sa.ColumnElement[bool]) -> sa.Select[Any]:  # Any: many columns
+    """Return the query for the sealed payloads that this table has."""
+    return (
+        sa.select(
+            table.c.id,
+            table.c.secret_id,
+            table.c.cypher_text,
+            table.c.kek_meta_extended,
+            kek_data.c.id.label("kek_id"),
+            kek_data.c.plugin_name,
+            kek_data.c.kek_label,
+            kek_data.c.plugin_meta,
+            projects.c.external_id,
+        )
+        .select_from(
+            table.join(kek_data, kek_data.c.id == table.c.kek_id)
+            .join(secrets, secrets.c.id == table.c.secret_id)
+            .join(projects, projects.c.id == secrets.c.project_id)
+        )
+        .where(*kept, secrets.c.deleted == sa.false(), projects.c.deleted == sa.false())
     )
-    .select_from(
-        encrypted_data.join(kek_data, kek_data.c.id == encrypted_data.c.kek_id)
-        .join(secrets, secrets.c.id == encrypted_data.c.secret_id)
-        .join(projects, projects.c.id == secrets.c.project_id)
-    )
-    .where(encrypted_data.c.deleted == sa.false(), secrets.c.deleted == sa.false(), projects.c.deleted == sa.false())
-)
+
+
+# Of versions the rows have a payload that have a key: the current one's and destroyed ones have none.
+_STORED = {
+    encrypted_data.name: _stored_in(encrypted_data, encrypted_data.c.deleted == sa.false()),
+    secret_versions.name: _stored_in(secret_versions),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class Batch:
 class Resealer:
     """Moves payloads to the newest key of one plugin: all of them, or those that the plugins `sealed_by` sealed.
 
+    Those of one table: `encrypted_data` has what everybody reads, `bascule_secret_versions` the versions beside it.
     Each batch is one transaction, which changes a row only while it holds what was read: whoever reads meanwhile gets
     the same payload before and after. Safe to stop and to run again, and to run twice at once.
     """
@@ -59,13 +71,15 @@ class Resealer:
         writes: CryptoPlugin,
         *,
         sealed_by: Sequence[str] | None = None,
+        table: sa.Table = encrypted_data,
     ) -> None:
         self._database, self._projects, self._reads, self._writes = database, projects, reads, writes
-        self._found = _stored if sealed_by is None else _stored.where(kek_data.c.plugin_name.in_(sealed_by))
+        self._table, stored = table, _STORED[table.name]
+        self._found = stored if sealed_by is None else stored.where(kek_data.c.plugin_name.in_(sealed_by))
 
     def left(self) -> int:
         """Return how many payloads another plugin sealed."""
-        other = _stored.where(kek_data.c.plugin_name != self._writes.plugin_name).subquery()
+        other = _STORED[self._table.name].where(kek_data.c.plugin_name != self._writes.plugin_name).subquery()
         counted = sa.select(sa.func.count()).select_from(other)
         return self._database.read(lambda connection: connection.execute(counted).scalar_one())
 
@@ -74,7 +88,7 @@ class Resealer:
 
         Raises UnknownPlugin, UnreadableKek, DamagedPayload: the batch then changed nothing.
         """
-        page = self._found.where(encrypted_data.c.id > after).order_by(encrypted_data.c.id).limit(most)
+        page = self._found.where(self._table.c.id > after).order_by(self._table.c.id).limit(most)
         if external_id is not None:
             page = page.where(projects.c.external_id == external_id)
         rows = self._database.read(lambda connection: connection.execute(page).all())
@@ -94,10 +108,19 @@ class Resealer:
         payload = plugin.open(old, Sealed(row.cypher_text, row.kek_meta_extended), place)
         sealed = self._writes.seal(key, payload, place)
         return (
-            encrypted_data.update()
-            # The key, and not the text: a text that Barbican bound as bytes compares with no text on SQLite.
-            .where(encrypted_data.c.id == row.id, encrypted_data.c.kek_id == row.kek_id)
+            self._table.update()
+            # The text as well as the key: the row may have another version's payload by now, under the same key. Text
+            # that Barbican bound as bytes compares with no text on SQLite unless it is cast.
+            .where(
+                self._table.c.id == row.id,
+                self._table.c.kek_id == row.kek_id,
+                sa.cast(self._table.c.cypher_text, sa.Text) == _as_text(row.cypher_text),
+            )
             .values(
                 kek_id=key.id, cypher_text=sealed.cypher_text, kek_meta_extended=sealed.extended, updated_at=utc_now()
             )
         )
+
+
+def _as_text(stored: str | bytes) -> str:
+    return stored if isinstance(stored, str) else bytes(stored).decode("ascii")
