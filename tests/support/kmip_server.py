@@ -3,6 +3,7 @@
 import datetime as dt
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -88,7 +89,7 @@ class KmipServer:
         code = "from kmip.services.server.server import main; main()"
         command = [sys.executable, "-c", code, "-f", str(self.folder / "server.conf"), "-l", str(self.folder / "log")]
         with (self.folder / "out").open("a") as out:
-            self._process = subprocess.Popen(command, env=os.environ, stdout=out, stderr=out)
+            self._process = subprocess.Popen(command, env=os.environ, stdout=out, stderr=out, start_new_session=True)
         deadline = time.monotonic() + DEADLINE_S
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "out").read_text()
@@ -103,10 +104,11 @@ class KmipServer:
         return True
 
     def stop(self):
-        """Stop at once; safe to call again."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(DEADLINE_S)
+        """Stop at once, with the processes that it started; safe to call again."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(DEADLINE_S)
 
     @property
     def settings(self):
