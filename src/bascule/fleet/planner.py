@@ -31,6 +31,7 @@ _DEFAULT_ESTIMATES_S = {
     "settle": 5.0,
     "verify": 2.0,
 }
+_NAMED = 3  # changes in the title of a step
 _LONGEST_S = {"stage": 900.0, "migrate": 7 * 86_400.0, "expand": 3_600.0, "contract": 3_600.0}
 
 
@@ -139,6 +140,12 @@ def _source(inputs: PlanInputs) -> Release:
             next_command=f"bascule plan create --to {first}" if between else "bascule fleet releases",
         )
     return source
+
+
+def _listed(changes: Sequence[str]) -> str:
+    """Name a few changes, and count the others: the plan's document has them all."""
+    few = ", ".join(changes[:_NAMED])
+    return few if len(changes) <= _NAMED else f"{few} and {len(changes) - _NAMED} more"
 
 
 class _Builder:
@@ -287,7 +294,7 @@ class _Builder:
             phase,
             phase,
             "schema",
-            f"schema: {phase} {', '.join(changes) or 'with tables of our own, beside those that are there'}",
+            f"schema: {phase} {_listed(changes) or 'with tables of our own, beside those that are there'}",
             args={"command": phase, "changes": list(changes), "undo": undo},
             timeout_s=_LONGEST_S[phase],
             reversible=not contract,

@@ -42,6 +42,13 @@ def test_the_same_facts_give_the_same_plan():
     assert build_upgrade(inputs()) == build_upgrade(inputs())
 
 
+def test_a_step_of_many_changes_has_a_short_title_and_names_them_all_in_its_document():
+    ids = ("one", "two", "three", "four", "five")
+    expand = next(step for step in build_upgrade(inputs(schema={"expand": ids})).steps if step.id == "expand")
+    assert expand.title == "schema: expand one, two, three and 2 more"
+    assert expand.args["changes"] == list(ids)
+
+
 def test_a_plan_survives_being_written_and_read():
     plan = build_upgrade(inputs())
     again = from_plain(Plan, to_plain(plan))
