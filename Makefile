@@ -10,7 +10,7 @@ help:  ## list the targets
 setup:  ## make .venv with the locked dependencies
 	@sh tools/bootstrap.sh
 
-demo: setup  ## roll a real fleet from 2026.2 to 2027.1 under load and print the verdict
+demo: setup  ## roll a real fleet from 2026.2 over two releases to 2028.1 under load and print the verdict
 	@$(RUN)/bascule demo $(ARGS)
 
 test: check  ## everything CI runs

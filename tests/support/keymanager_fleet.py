@@ -16,7 +16,8 @@ from bascule.release import Release
 
 ROOT = Path(__file__).parents[2]
 RELEASES = ROOT / "releases"
-OLD, NEW = Release.parse("2026.2"), Release.parse("2027.1")
+# Over 2027.1 and 2027.2, which are never run.
+OLD, NEW = Release.parse("2026.2"), Release.parse("2028.1")
 
 FLEET = """
 [fleet]

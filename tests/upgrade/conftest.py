@@ -14,8 +14,9 @@ from bascule.fleet.releases import Releases
 def venvs(tmp_path_factory):
     root = tmp_path_factory.mktemp("venvs")
     artefacts = VenvArtefacts(root, LocalTransport("local"))
-    for folder in Releases.load(RELEASES).folders.values():
-        artefacts.stage(folder, timeout_s=300)
+    releases = Releases.load(RELEASES)
+    for release in (OLD, NEW):
+        artefacts.stage(releases.get(release), timeout_s=300)
     return root
 
 

@@ -76,7 +76,7 @@ kek = {kek}
 @click.option("--database", metavar="URL", help="Run on PostgreSQL or MariaDB instead of SQLite (an empty database).")
 @click.option("--break", "broken", metavar="NAME", help="Run a deliberately bad upgrade, which the gate must refuse.")
 @click.option("--from", "source", default="2026.2", show_default=True, help="The release to start with.")
-@click.option("--to", "target", default="2027.1", show_default=True, help="The release to go to.")
+@click.option("--to", "target", default="2028.1", show_default=True, help="The release to go to.")
 @click.option("--rate", default=60.0, show_default=True, help="Requests per second, open loop.")
 @click.option("--secrets", "preload", default=1_000, show_default=True, help="Entries that are there before.")
 @click.option("--seed", default=1, show_default=True, help="Seed of the load.")
@@ -108,8 +108,8 @@ def demo(
     """Roll a real fleet under load, on this machine, without root.
 
     Three API processes and two workers of one release of the key manager, 1,000 secrets and 60 requests a second;
-    then check, plan, roll to the next release, contract; then every acknowledged write is read back and the gate
-    says PASS, REFUSE or INCONCLUSIVE.
+    then check, plan, roll to a release over those between, contract; then every acknowledged write is read back and the
+    gate says PASS, REFUSE or INCONCLUSIVE.
 
     \b
     Bad upgrades that the gate must refuse:

@@ -269,7 +269,7 @@ def _refuse_past_return(fleet: Fleet, journal: Journal, run: str, what: str, nex
     lost = [
         f"{change.table} ({change.id}, {change.rows_total} rows)"
         for change in changes
-        if change.release == document.target
+        if document.source is None or change.release > document.source
     ]
     raise PastReturn(
         what, passed[0].id, document, lost, next_command if document.mode in ("forward", "paused") else None
