@@ -221,7 +221,7 @@ def test_a_payload_that_the_store_does_not_delete_is_read_by_nobody_and_deleted_
     path = post(client, "one")
     add_version(client, path, "two")
     shelf.broken = {"delete"}
-    assert client.simulate_delete(versions_of(path) + "/1/payload").status_code == 500
+    assert client.simulate_delete(versions_of(path) + "/1/payload").status_code == 503
     assert client.simulate_get(versions_of(path) + "/1/payload").status_code == 404
     assert b"one" in shelf.kept.values()
     shelf.broken = set()
@@ -229,7 +229,7 @@ def test_a_payload_that_the_store_does_not_delete_is_read_by_nobody_and_deleted_
     assert list(shelf.kept.values()) == [b"two"]
     add_version(client, path, "three")
     shelf.broken = {"delete"}
-    assert client.simulate_delete(versions_of(path) + "/2/payload").status_code == 500
+    assert client.simulate_delete(versions_of(path) + "/2/payload").status_code == 503
     with vaulted.database.writer.begin() as connection:  # as long ago as the upkeep waits
         connection.exec_driver_sql("UPDATE bascule_secret_versions SET destroyed_at = '2026-01-01 00:00:00.000000'")
     shelf.broken = set()
