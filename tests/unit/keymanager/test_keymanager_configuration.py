@@ -171,3 +171,12 @@ def test_what_needs_a_broker_is_refused_without_one(load, option):
 def test_the_driver_in_c_is_taken_where_it_is_named_and_installed(monkeypatch, named, installed, taken):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: (name == "MySQLdb" and installed) or None)
     assert _with_driver(f"{named}://barbican:secret@db/barbican").drivername == taken
+
+
+def test_every_option_of_the_hsm_reaches_its_settings(tmp_path):
+    path = tmp_path / "keymanager.conf"
+    lines = ["[database]", "connection = sqlite://", "[simple_crypto_plugin]", "kek = x", "[p11_crypto_plugin]"]
+    lines += ["library_path = /opt/hsm/library.so", "login = 4711", "token_labels = one,two", "slot_id = 5"]
+    path.write_text("\n".join([*lines, ""]))
+    p11 = load_settings(str(path)).p11
+    assert (p11.module, p11.login, p11.token_labels, p11.slot_id) == ("/opt/hsm/library.so", "4711", ("one", "two"), 5)

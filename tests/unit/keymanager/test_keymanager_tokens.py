@@ -180,7 +180,9 @@ def test_while_keystone_is_away_known_tokens_work_others_get_503_and_then_all_is
     keystone.away = True
     now = [1000.0]
     monkeypatch.setattr(door.gate, "_clock", lambda: now[0])
-    assert door.ask("t2").status_code == 503
+    refused = door.ask("t2")
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert refused.json["description"] == "The identity service cannot be asked at the moment."
     assert door.ask("t1").status_code == 200
     keystone.away = False
     at_once = door.ask("t2")

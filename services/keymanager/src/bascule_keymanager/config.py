@@ -65,7 +65,7 @@ _CRYPTO = (
     ),
 )
 _P11_CRYPTO = (
-    cfg.StrOpt("library_path", dest="module", help="The vendor's PKCS#11 library."),
+    cfg.StrOpt("library_path", help="The vendor's PKCS#11 library."),
     cfg.StrOpt("token_serial_number", help="Serial number of the token."),
     cfg.ListOpt("token_labels", default=[], help="Labels of the token, where no serial number is given."),
     cfg.IntOpt("slot_id", default=1, help="The token's slot, where neither is given."),
@@ -218,8 +218,9 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
             **{
                 option.dest: conf.p11_crypto_plugin[option.dest]
                 for option in _P11_CRYPTO
-                if option.dest != "token_labels"
+                if option.dest not in ("library_path", "token_labels")
             },
+            module=conf.p11_crypto_plugin.library_path,
             token_labels=tuple(conf.p11_crypto_plugin.token_labels),
         ),
         store_plugins=load_store_plugins(path),

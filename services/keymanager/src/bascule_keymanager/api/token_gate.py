@@ -123,9 +123,13 @@ class TokenGate:
         if self._clock() < self._away_until:
             return _unavailable(start_response)
 
+        refused = False
+
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:  # Any: WSGI's
+            nonlocal refused
             if status.startswith("503") and _ADMITTED not in environ:
-                self._away_until = self._clock() + _PAUSE_S
+                refused = True
+                return lambda _body: None  # its words are a page for browsers; ours follow
             return start_response(status, headers, *more)
 
         try:
@@ -133,6 +137,8 @@ class TokenGate:
         except ClientException as failure:  # what keystonemiddleware does not turn into an answer itself
             error = type(failure).__name__  # its text may hold what was sent
             log.error("token not checked", error=error, hint="look at [keystone_authtoken]")  # noqa: TRY400
+            refused = True
+        if refused:
             self._away_until = self._clock() + _PAUSE_S
             return _unavailable(start_response)
         return answer
