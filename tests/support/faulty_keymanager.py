@@ -325,7 +325,7 @@ class FaultyKeyManager:
             project_domain_name = Default
             """
         if self.hsm:
-            text += f"""\
+            hsm = f"""\
             [p11_crypto_plugin]
             library_path = {self.hsm.module}
             login = {_PIN}
@@ -337,6 +337,7 @@ class FaultyKeyManager:
             key_wrap_mechanism = CKM_AES_KEY_WRAP_PAD
             key_wrap_generate_iv = False
             """
+            text = textwrap.dedent(text) + textwrap.dedent(hsm)
         path.touch(mode=0o600)
         path.write_text(textwrap.dedent(text))
         return path
