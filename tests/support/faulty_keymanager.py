@@ -1,7 +1,7 @@
 """A key manager as an operator runs it, whose every part can be taken away: processes, servers, Keystone, HSM, disk.
 
 Two API processes behind one HAProxy and two workers, each kept running by a supervisor; one database, one broker, a
-Keystone that is a process of its own, and where a fault needs it a SoftHSM behind p11-kit's server.
+Keystone that is a process of its own, and where a fault needs it a SoftHSM that can lose its token.
 """
 
 import base64
@@ -143,39 +143,32 @@ class Keystone:
 
 
 class Token:
-    """A SoftHSM token behind p11-kit's server: sessions end with that server, as with an HSM in a network."""
+    """A SoftHSM token behind a module that loses it, with all sessions, and finds it again. Needs a C compiler."""
 
     def __init__(self, folder):
         util = require("softhsm2", lambda: find_program("softhsm2-util") if _SOFTHSM.is_file() else None)
-        self._kit = require("p11-kit", lambda: find_program("p11-kit"))
-        self.module = require(
-            "p11-kit-modules", lambda: next(Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so"), None)
-        )
+        compiler = require("gcc", lambda: find_program("gcc"))
         self._folder = folder / "hsm"
         (self._folder / "tokens").mkdir(parents=True)
+        self.module, self._away = self._folder / "losing_hsm.so", self._folder / "away"
         configuration = self._folder / "softhsm2.conf"
         configuration.write_text(f"directories.tokendir = {self._folder / 'tokens'}\nlog.level = ERROR\n")
-        self._environment = {**os.environ, "SOFTHSM2_CONF": str(configuration)}
+        self.environment = {
+            "SOFTHSM2_CONF": str(configuration),
+            "LOSING_HSM_MODULE": str(_SOFTHSM),
+            "LOSING_HSM_AWAY": str(self._away),
+        }
+        source = ROOT / "tests" / "support" / "losing_hsm.c"
+        compile_it = [str(compiler), "-shared", "-fPIC", "-Wall", "-o", str(self.module), str(source), "-ldl"]
         new = [util, "--init-token", "--free", "--label", "keymanager", "--so-pin", "0815", "--pin", _PIN]
-        subprocess.run(new, check=True, capture_output=True, timeout=60, env=self._environment)
-        self.socket = self._folder / "socket"
-        self.process = None
+        for command in (compile_it, new):
+            subprocess.run(command, check=True, capture_output=True, timeout=60, env={**os.environ, **self.environment})
 
-    @property
-    def environment(self):
-        return {"P11_KIT_SERVER_ADDRESS": f"unix:path={self.socket}"}
+    def lose(self):
+        self._away.touch()
 
-    def start(self):
-        self.socket.unlink(missing_ok=True)
-        argv = [self._kit, "server", "--foreground", "--provider", str(_SOFTHSM), "--name", str(self.socket), "pkcs11:"]
-        with (self._folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, env=self._environment, stdout=log, stderr=log, start_new_session=True)
-        eventually(self.socket.exists, within_s=30, what="p11-kit's server listens")
-
-    def kill(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)  # a process for each connection, too
-        self.process.wait()
+    def find(self):
+        self._away.unlink()
 
 
 class SmallDisk:
@@ -237,8 +230,6 @@ class FaultyKeyManager:
         stack.callback(self.keystone.kill)
         if self._hsm:
             self.hsm = Token(self.folder)
-            self.hsm.start()
-            stack.callback(self.hsm.kill)
         self._start_fleet(stack)
 
     def _start_fleet(self, stack):
@@ -352,10 +343,6 @@ def _temporary_in(folder):
         yield
     finally:
         tempfile.tempdir = before
-
-
-def _client_module():
-    return next(Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so"), None)
 
 
 def _children(pid):

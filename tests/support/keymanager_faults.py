@@ -75,10 +75,10 @@ def _hang_keystone(world, _chance):
         os.kill(world.keystone.process.pid, signal.SIGCONT)
 
 
-def _restart_hsm(world, chance):
-    world.hsm.kill()
+def _lose_hsm(world, chance):
+    world.hsm.lose()
     time.sleep(chance.uniform(2.0, 4.0))
-    world.hsm.start()
+    world.hsm.find()
 
 
 def _fill_disk(world, _chance):
@@ -102,7 +102,7 @@ FAULTS = {
         Fault("broker", _restart_broker),
         Fault("keystone", _take_keystone),
         Fault("keystone-hangs", _hang_keystone),
-        Fault("hsm", _restart_hsm, _SAID, hsm=True),
+        Fault("hsm", _lose_hsm, _SAID, hsm=True),
         Fault("disk", _fill_disk, _SAID, disk_mb=260, payload_bytes=(4_000, 12_000)),
     )
 }
