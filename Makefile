@@ -14,8 +14,8 @@ demo: setup  ## roll a real fleet from 2026.2 over two releases to 2028.1 under 
 	@$(RUN)/bascule demo $(ARGS)
 
 test: check  ## everything CI runs
-	$(RUN)/python -m pytest tests/architecture tests/unit tests/integration -n 2 --dist worksteal $(ARGS)
-	$(RUN)/python -m pytest tests/upgrade $(ARGS)
+	$(RUN)/python -m pytest tests/architecture tests/unit tests/integration -n 3 --dist worksteal $(ARGS)
+	$(RUN)/python -m pytest tests/upgrade -n 2 --dist worksteal $(ARGS)
 
 check: lint types arrows  ## the fast static part
 
