@@ -73,7 +73,8 @@ def unpack(what: list[str], source: Path) -> None:
     """Unpack these paths of a commit."""
     archive = subprocess.run(["git", "archive", *what], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
-        tar.extractall(source, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _path: member)  # Python 3.11.2 has none
+        tar.extractall(source)
 
 
 def generated_manifest(source: Path) -> dict[str, Any]:

@@ -326,9 +326,9 @@ def test_a_server_that_went_away_and_came_back_costs_nothing_and_loses_nothing(k
 def test_who_is_not_known_there_gets_no_further(keeping, server, tmp_path, capsys):
     stranger, key = Authority(tmp_path, "stranger").issue("keymanager-2")
     process = again(keeping, kmip=dataclasses.replace(server.settings, certfile=str(stranger), keyfile=str(key)))
-    post(process.client(), b"hunter2", status=500)
+    post(process.client(), b"hunter2", status=503)
     unsure = again(keeping, kmip=dataclasses.replace(server.settings, ca_certs=str(stranger)))
-    post(unsure.client(), b"hunter2", status=500)
+    post(unsure.client(), b"hunter2", status=503)
     logged = capsys.readouterr().out
     assert logged.count("[kmip_plugin]") >= 2
     assert "hunter2" not in logged

@@ -213,13 +213,13 @@ def test_a_payload_of_a_plugin_that_is_not_configured_stops_its_batch_by_name(ke
 
 SOFT = ConfiguredStore("Software Only Crypto", "store_crypto", "simple_crypto", global_default=True)
 OURS = ConfiguredStore("Envelope", "store_crypto", "envelope", global_default=False)
-KMIP = ConfiguredStore("KMIP HSM", "kmip_plugin", None, global_default=False)
+DOGTAG = ConfiguredStore("Dogtag KRA", "dogtag_crypto", None, global_default=False)
 
 
 @pytest.fixture
 def choosing(make_keymanager, sqlite_url):
     """A key manager whose projects choose among stores."""
-    keymanager = make_keymanager(sqlite_url, secret_stores=(OURS, SOFT, KMIP))
+    keymanager = make_keymanager(sqlite_url, secret_stores=(OURS, SOFT, DOGTAG))
     keymanager.parts.holdings.secret_stores.sync(keymanager.settings.secret_stores)
     return keymanager
 
@@ -241,15 +241,15 @@ def test_new_secrets_go_to_the_store_that_their_project_chose_and_the_others_to_
 
 
 def test_a_project_that_chose_a_store_which_is_not_here_gets_no_other(choosing):
-    choose(choosing, "KMIP HSM")
+    choose(choosing, "Dogtag KRA")
     body = {"payload": "x", "payload_content_type": "text/plain"}
     assert choosing.client().simulate_post("/v1/secrets", json=body).status_code == 500
     assert plugins_of(choosing) == []
 
 
 def test_a_default_store_that_is_not_here_is_refused_at_the_start(keymanager):
-    default = ConfiguredStore("KMIP HSM", "kmip_plugin", None, global_default=True)
-    with pytest.raises(ConfigRefused, match="kmip_plugin"):
+    default = ConfiguredStore("Dogtag KRA", "dogtag_crypto", None, global_default=True)
+    with pytest.raises(ConfigRefused, match="dogtag_crypto"):
         keymanager.again(secret_stores=(OURS, default))
 
 

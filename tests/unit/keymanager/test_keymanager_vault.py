@@ -89,7 +89,7 @@ def test_deleting_a_secret_deletes_it_there_first(vaulted, shelf):
     client = vaulted.client()
     path = post(client)
     shelf.broken = {"delete"}
-    assert client.simulate_delete(path).status_code == 500
+    assert client.simulate_delete(path).status_code == 503
     assert client.simulate_get(path + "/payload").text == "payload"
     shelf.broken = set()
     assert client.simulate_delete(path).status_code == 204
@@ -152,7 +152,7 @@ def test_a_project_that_ends_is_deleted_there_too(vaulted, shelf):
 
 def test_a_store_that_is_away_is_told_apart_and_quotes_nothing(vaulted, shelf, capsys):
     shelf.broken = {"store"}
-    post(vaulted.client(), status=500)
+    post(vaulted.client(), status=503)
     logged = capsys.readouterr().out
     assert "the secret store failed" in logged
     assert "hunter2" not in logged

@@ -11,6 +11,7 @@ __all__ = [
     "KeyManagerError",
     "SealedOrdersLost",
     "StoreFailed",
+    "StoreLacks",
     "UnknownPlugin",
     "UnreadableKek",
 ]
@@ -115,3 +116,7 @@ class StoreFailed(KeyManagerError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"the secret store failed: {reason}; look at the store, and at how this process gets into it")
+
+
+class StoreLacks(StoreFailed):
+    """A secret store elsewhere answers, and does not have a payload as it was kept: no other try will find it."""

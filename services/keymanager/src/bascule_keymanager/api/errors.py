@@ -10,7 +10,7 @@ import falcon
 
 from bascule.errors import BasculeError
 from bascule.lifecycle import OutOfTouch
-from bascule_keymanager.errors import HsmFailed, StoreFailed
+from bascule_keymanager.errors import HsmFailed, StoreFailed, StoreLacks
 from bascule_keymanager.log import get_log
 from bascule_keymanager.storage.database import Unstorable, trouble_of
 from bascule_keymanager.storage.quotas import QuotaReached
@@ -130,6 +130,8 @@ def _told(name: str, failure: Exception) -> tuple[int, str]:
 
 
 def _passing(failure: Exception) -> str | None:
+    if isinstance(failure, StoreLacks):
+        return None
     if isinstance(failure, HsmFailed | StoreFailed):
         return "the secret store cannot be used at the moment"
     trouble = trouble_of(failure)

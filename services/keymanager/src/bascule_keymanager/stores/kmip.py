@@ -9,7 +9,7 @@ from typing import Any
 
 from kmip.core.enums import CryptographicUsageMask
 
-from bascule_keymanager.errors import StoreFailed
+from bascule_keymanager.errors import StoreLacks
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.stores.generate import CannotGenerate
 from bascule_keymanager.stores.kmip_connections import Connections, Missing
@@ -48,7 +48,7 @@ class KmipStore:
         try:
             return payload_of(self._connections.repeatable(lambda client: client.get(name)))
         except ValueError as unreadable:
-            raise StoreFailed("[kmip_plugin] an object is no key or certificate in DER") from unreadable
+            raise StoreLacks("[kmip_plugin] an object is no key or certificate in DER") from unreadable
 
     def forget(self, metadata: Mapping[str, str]) -> None:
         """Destroy what is kept. Raises StoreFailed."""

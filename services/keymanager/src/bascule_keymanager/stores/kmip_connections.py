@@ -13,7 +13,7 @@ from kmip.pie.exceptions import KmipOperationFailure
 from kmip.services.kmip_client import KMIPProxy
 
 from bascule_keymanager.config_stores import KmipSettings
-from bascule_keymanager.errors import StoreFailed
+from bascule_keymanager.errors import StoreFailed, StoreLacks
 
 __all__ = ["Connections", "Missing", "kmip_connections"]
 
@@ -24,7 +24,7 @@ Client = Any  # Any: the library has no types
 _IDLE_S, _MOST_IDLE = 5.0, 8
 
 
-class Missing(StoreFailed):
+class Missing(StoreLacks):
     """The server has no such object."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from bascule_keymanager.config_stores import VaultSettings
-from bascule_keymanager.errors import ConfigRefused, StoreFailed
+from bascule_keymanager.errors import ConfigRefused, StoreFailed, StoreLacks
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.stores.generate import KeyPair, make_key, make_pair
 from bascule_keymanager.stores.store import OPAQUE, Form, Found, Kept, KeptPair, KeySpec, PairIds
@@ -53,7 +53,7 @@ class VaultStore:
         """Return a payload. Raises StoreFailed, also for one that a Barbican kept which wrote no version beside it."""
         if found.metadata.get(_VERSION) != _CURRENT:
             # It may be base64 or not, and nothing tells which: a guess might change a payload without anybody noticing.
-            raise StoreFailed("this secret was kept by a Barbican that did not say how; read it there and keep it anew")
+            raise StoreLacks("this secret was kept by a Barbican that did not say how; read it there and keep it anew")
         payload: bytes = self._asked(self._backend.get, found.metadata[_KEY_ID])
         return payload
 
