@@ -220,7 +220,7 @@ def _settings(conf: cfg.ConfigOpts, path: str) -> Settings:
                 for option in _P11_CRYPTO
                 if option.dest not in ("library_path", "token_labels")
             },
-            module=conf.p11_crypto_plugin.library_path,
+            module=conf.p11_crypto_plugin["library_path"],
             token_labels=tuple(conf.p11_crypto_plugin.token_labels),
         ),
         store_plugins=load_store_plugins(path),
