@@ -14,6 +14,7 @@ from bascule_keymanager.migrations.changes import CHANGES
 
 MUTANTS = load_mutants(Path(__file__).parents[3] / "services" / "keymanager" / "mutants.toml")
 TRIGGERS = {name for change in CHANGES for name in trigger_names(change)}
+SHAPE = "SELECT name, sql FROM sqlite_master ORDER BY name"
 SPOILERS = sorted(name for name, mutant in MUTANTS.items() if mutant.sql)
 
 
@@ -53,6 +54,8 @@ def test_what_a_bad_upgrade_does_can_be_done_when_its_step_has_ended(tmp_path, n
     if MUTANTS[name].after != "expand":
         schema.migrate()
     with engine.connect() as connection:
+        before = connection.exec_driver_sql(SHAPE).all()
         for statement in MUTANTS[name].sql["sqlite"]:
             connection.exec_driver_sql(statement)
+        assert connection.exec_driver_sql(SHAPE).all() != before
     engine.dispose()
