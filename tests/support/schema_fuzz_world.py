@@ -128,8 +128,8 @@ class World:
         self._tell(f"worker {action.worker}: {statement.sql} {statement.parameters}", told)
         self.counts["operations"] += 1
         if told.trouble:
-            self.open.pop(action.worker, None)
-            self._excuse(told.trouble, action.put, refusing=self._refuses(write))
+            mine = self.open.pop(action.worker, [])
+            self._excuse(told.trouble, action.put, mine=mine, refusing=self._refuses(write))
             self._trip()
         elif told.reached:
             self._trip()
@@ -609,7 +609,7 @@ class World:
         )
         return State(row["age"], tuple(sides))
 
-    def _excuse(self, trouble, put, *, concurrent=False, gap=False, refusing=False):
+    def _excuse(self, trouble, put, *, mine=(), concurrent=False, gap=False, refusing=False):
         """Accept a statement that failed for a good reason, and only then."""
         good = ("lock", "duplicate", "null", "refused")
         self.counts[f"{trouble} troubles" if trouble in good else "failures"] += 1
@@ -618,7 +618,7 @@ class World:
         if trouble == "lock" and (concurrent or self.open):
             return
         if trouble == "duplicate" and put and put.verb == "insert":
-            held = any(key == put.key for written in self.open.values() for key, _ in written)
+            held = any(key == put.key for written in (mine, *self.open.values()) for key, _ in written)
             if concurrent or held or self.states[put.key] != {None}:
                 return
         if trouble == "null" and self.strict and (gap or self.dropped):
