@@ -55,10 +55,11 @@ class Voice:
         """Keep one pin for the length of the block."""
         with self._lock:
             pin, number, term = self.pin(service), next(self._numbers), self._term
+            epoch = self.stance.seen.epoch if self.override is None else None
             if self.override is None:
                 self._open[number] = pin
         try:
-            yield Speech(self, pin, term, service)
+            yield Speech(self, pin, epoch, term, service)
         finally:
             with self._lock:
                 self._open.pop(number, None)
@@ -97,8 +98,14 @@ class Voice:
 class Speech:
     """One block of `Member.speaking`."""
 
-    def __init__(self, voice: Voice, pin: Release, term: int, service: str) -> None:
+    def __init__(self, voice: Voice, pin: Release, epoch: int | None, term: int, service: str) -> None:
         self._voice, self._pin, self._term, self._service = voice, pin, term, service
+        self.epoch = epoch
+        """The number of the pin's last change, None where the pin is overridden.
+
+        Within one epoch nobody is in the fleet who does not support its pin: what a process has found out of the
+        data that only such releases write stays true until the epoch changes.
+        """
 
     @property
     def pin(self) -> Release:

@@ -324,6 +324,29 @@ def test_before_contract_the_way_back_keeps_what_the_new_release_wrote(old, old_
         start_new(ApiProcess)
 
 
+@everywhere
+def test_a_list_tells_the_right_number_while_the_old_release_writes_and_afterwards(old, old_api, synced, start_new):
+    processes = [start_new(ApiProcess, BASCULE_INSTANCE=f"api-{number}") for number in (2, 3)]
+    one, other = map(client_of, processes)
+
+    def totals():
+        return [each.simulate_get("/v1/secrets").json["total"] for each in (one, other)]
+
+    for number in range(3):  # the old release notes nothing, so both count each time
+        old_api.call("/v1/secrets", secret("by old"))
+        assert one.simulate_post("/v1/secrets", json=secret("by new")).status_code == 201
+        assert totals() == [2 * number + 2] * 2
+    assert old.stop_all() == [0]
+    wait_for(lambda: all(process._member.pin == RELEASE for process in processes), "the pin lifted")
+    assert totals() == [6, 6]
+    path = path_of(other.simulate_post("/v1/secrets", json=secret("by new")).json["secret_ref"])
+    assert totals() == [7, 7]
+    assert one.simulate_delete(path).status_code == 204
+    with processes[0]._parts.database.writer.begin() as connection:  # nobody counts any more: this is not seen
+        connection.execute(sa.text("UPDATE secrets SET deleted_at = created_at, deleted = (1 = 1)"))
+    assert totals() == [6, 6]
+
+
 def test_an_old_process_cannot_come_back_once_the_pin_is_lifted_without_contract(old, synced, start_new, parts):
     process = start_new(ApiProcess, BASCULE_INSTANCE="api-2")
     wait_for(lambda: process._member.pin > OLD, "the pin lifted")

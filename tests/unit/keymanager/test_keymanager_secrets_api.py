@@ -278,7 +278,7 @@ def test_reads_cost_one_statement_and_writes_few(client, post_secret, keymanager
     assert cost(lambda: client.simulate_get(path)) == 1
     assert cost(lambda: client.simulate_get(path + "/payload")) == 1
     assert cost(lambda: client.simulate_get("/v1/secrets")) == 2
-    assert cost(lambda: post(client, payload="x", payload_content_type="text/plain")) == 4  # BEGIN and three inserts
+    assert cost(lambda: post(client, payload="x", payload_content_type="text/plain")) == 5  # BEGIN, 3 inserts, a note
 
 
 def test_a_failure_tells_the_client_nothing_and_logs_no_payload(client, keymanager, capsys):

@@ -1,3 +1,3 @@
 """A Barbican-compatible key manager that is upgraded while it serves."""
 
-__version__ = "2028.1"
+__version__ = "2028.2"

@@ -13,7 +13,7 @@ RELEASE = Release.parse(__version__)
 
 # The first release; a pin can never be lower than this.
 SUPPORTED_FROM = Release.parse("2026.2")
-UPGRADES_FROM = tuple(map(Release.parse, ("2026.2", "2026.2.1", "2027.1", "2027.2")))
+UPGRADES_FROM = tuple(map(Release.parse, ("2026.2", "2026.2.1", "2027.1", "2027.2", "2028.1")))
 
 # The longest that a process may take between SIGTERM and its end.
 DRAIN_S = 60.0

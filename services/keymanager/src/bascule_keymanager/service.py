@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from bascule_keymanager.storage.order_seals import SEALED_SINCE, OrderSeals
 from bascule_keymanager.storage.orders import OrderStore
 from bascule_keymanager.storage.projects import Project, Projects
 from bascule_keymanager.storage.rotations import RotationStore
+from bascule_keymanager.storage.secret_counts import NOTED_SINCE, SecretCounts
 from bascule_keymanager.storage.secrets import SecretStore
 from bascule_keymanager.storage.versions import VersionStore
 from bascule_keymanager.stores.configured import Stores, Writer
@@ -129,6 +130,17 @@ class Parts:
             yield pin
 
     @contextmanager
+    def noted(self) -> Iterator[int | None]:
+        """Give the pin's epoch for the length of a block; None unless all who write secrets note so meanwhile."""
+        with ExitStack() as speech:
+            epoch = None
+            if self.member is not None and self.settings.messaging.barbican is None:
+                with suppress(OutOfTouch):
+                    said = speech.enter_context(self.member.speaking())
+                    epoch = said.epoch if said.pin >= NOTED_SINCE else None
+            yield epoch
+
+    @contextmanager
     def taking_part(self) -> Iterator[None]:
         """Be in the fleet for the length of a command: whoever moves the pin waits for what is in hand.
 
@@ -152,7 +164,7 @@ class Parts:
     @cached_property
     def secrets(self) -> SecretStore:
         """Secrets and their payloads."""
-        return SecretStore(self.database, self.stores, self.holdings.quotas)
+        return SecretStore(self.database, self.stores, self.holdings.quotas, SecretCounts(self.noted))
 
     @cached_property
     def versions(self) -> VersionStore:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from bascule.schema import AddColumn, AddIndex, Change, Rename
+from bascule_keymanager.migrations.secret_counts import SECRET_COUNTS
 from bascule_keymanager.migrations.secret_versions import SECRET_VERSIONS
 
 __all__ = ["CHANGES", "ORDERS_SEALED"]
@@ -58,4 +59,6 @@ CHANGES: tuple[Change, ...] = (
         column="sealed_meta",
         type=sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"),
     ),
+    # From 2028.2 on whoever adds or deletes a secret notes so, and a list tells how many there are without counting.
+    SECRET_COUNTS,
 )

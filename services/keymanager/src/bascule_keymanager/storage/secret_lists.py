@@ -50,11 +50,15 @@ class SecretFilter:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One page as statements, with what they are run with besides `now`, `user`, `external`, `most` and `after`."""
+    """One page as statements, with what they are run with besides `now`, `user`, `external`, `most` and `after`.
+
+    `is_whole` when no condition leaves any of the project's secrets out.
+    """
 
     page: sa.Select[Any]  # Any: the columns of SHOWN
     count: sa.Select[int]
     parameters: dict[str, Any]  # Any: column values
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,10 @@ def listing(wanted: SecretFilter) -> Listing:
     )
     page, count = _statements(question)
     values |= {f"{name} {comparison}": moment for name, comparison, moment in moments}
-    return Listing(page, count, values if wanted.acl_user is None else {**values, "acl_user": wanted.acl_user})
+    is_whole = not values and wanted.acl_user is None
+    if wanted.acl_user is not None:
+        values["acl_user"] = wanted.acl_user
+    return Listing(page, count, values, is_whole)
 
 
 @functools.lru_cache(maxsize=256)

@@ -22,6 +22,7 @@ from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.rows import Values
+from bascule_keymanager.storage.secret_counts import SecretCounts, note_added, note_deleted
 from bascule_keymanager.storage.secret_lists import SecretFilter, listing
 from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, shown
 from bascule_keymanager.storage.tables import (
@@ -137,8 +138,11 @@ _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c
 class SecretStore:
     """Keeps, finds and deletes secrets; payloads go in and out sealed."""
 
-    def __init__(self, database: Database, stores: Stores, quotas: QuotaStore) -> None:
+    def __init__(
+        self, database: Database, stores: Stores, quotas: QuotaStore, counts: SecretCounts | None = None
+    ) -> None:
         self._database, self._stores, self._quotas = database, stores, quotas
+        self._counts = counts or SecretCounts()
 
     def add(self, project: Project, new: NewSecret) -> str:
         """Keep a secret, with its payload if it has one, and return its id. Raises QuotaReached."""
@@ -227,15 +231,16 @@ class SecretStore:
 
     def page(self, external_id: str, wanted: SecretFilter, *, limit: int, offset: int) -> tuple[list[Secret], int]:
         """Return one page of a project's living secrets and how many there are in all; unsorted, the oldest first."""
-        ask = listing(wanted)
-        parameters = {**ask.parameters, "now": utc_now()}
+        ask, now = listing(wanted), utc_now()
+        parameters = {**ask.parameters, "now": now}
         if wanted.acl_user is None:
             parameters["external"] = external_id
         page = {**parameters, "user": None, "most": limit, "after": offset}
 
         def query(connection: Connection) -> tuple[list[Secret], int]:
-            rows = connection.execute(ask.page, page).all()
-            return [shown(row) for row in rows], connection.execute(ask.count, parameters).scalar_one()
+            found = [shown(row) for row in connection.execute(ask.page, page).all()]
+            total = self._counts.total(connection, external_id, now) if ask.is_whole else None
+            return found, connection.execute(ask.count, parameters).scalar_one() if total is None else total
 
         return self._database.read(query)
 
@@ -272,6 +277,7 @@ class SecretStore:
             connection.execute(secrets.insert().values(row))
         if kept is not None:
             _insert_kept(connection, secret_id, new, kept)
+        _note_added(connection, project, new)
 
 
 def _living_of(project_id: str) -> sa.Select[int]:
@@ -310,6 +316,12 @@ def insert_secret(connection: Connection, project: Project, secret_id: str, new:
     connection.execute(secrets.insert().values(_secret_row(project, secret_id, new)))
     if kept is not None:
         _insert_kept(connection, secret_id, new, kept)
+    _note_added(connection, project, new)
+
+
+def _note_added(connection: Connection, project: Project, new: NewSecret) -> None:
+    # Last, since other transactions of the project that come to the same part wait for our commit.
+    note_added(connection, project.id, expires=new.expiration is not None)
 
 
 def _secret_row(project: Project, secret_id: str, new: NewSecret) -> Values:
@@ -372,7 +384,9 @@ def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> lis
         of_secret = table.update().where(table.c.secret_id == secret_id, table.c.deleted == sa.false())
         connection.execute(of_secret.values(gone))
     delete_acls(connection, secret_acls, secret_acl_users, secret_acls.c.secret_id == secret_id)
-    return end_versions(connection, secret_id)
+    left = end_versions(connection, secret_id)
+    note_deleted(connection, secret_id)
+    return left
 
 
 def _fresh(status: str) -> dict[str, Any]:  # Any: column values

@@ -17,6 +17,7 @@ __all__ = [
     "secret_acl_users",
     "secret_acls",
     "secret_consumer_metadata",
+    "secret_counts",
     "secret_store_metadata",
     "secret_stores",
     "secret_user_metadata",
@@ -132,6 +133,16 @@ secret_consumer_metadata = _entity(
     sa.Column("service", sa.String(255)),
     sa.Column("resource_type", sa.String(255)),
     sa.Column("resource_id", sa.String(36)),
+)
+
+# Ours, since 2028.2.
+secret_counts = sa.Table(
+    "bascule_secret_counts",
+    _metadata,
+    sa.Column("project_id", sa.String(36), primary_key=True),
+    sa.Column("part", sa.SmallInteger, primary_key=True),
+    sa.Column("living", sa.Integer),
+    sa.Column("expiring_changes", sa.Integer),
 )
 
 secret_user_metadata = _entity(
