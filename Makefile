@@ -3,6 +3,8 @@
 .PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc fuzz-keymanager clean
 ARGS ?=
 RUN = .venv/bin
+# The tests start hundreds of processes: each would compile all that it imports anew where this is set, as in images.
+export PYTHONDONTWRITEBYTECODE =
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
