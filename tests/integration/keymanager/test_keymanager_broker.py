@@ -1,22 +1,28 @@
-"""Orders over RabbitMQ: ours, Barbican's, and what happens while the broker is away."""
+"""Orders and rotations over RabbitMQ: ours, Barbican's, and what happens while the broker is away."""
 
 import contextlib
 import dataclasses
 import threading
 import time
 
+import falcon.testing
 import pytest
 from oslo_config import cfg
+from structlog.testing import capture_logs
 
 from bascule.release import Release
+from bascule.rpc import Client
+from bascule.rpc.rabbitmq import RabbitTransport
 from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
 from bascule.testing.servers import RabbitMQ
 from bascule.testing.servers.skipping import or_skip
 from bascule_keymanager.api.context import Caller
-from bascule_keymanager.api.process import OrderDesk
+from bascule_keymanager.api.process import ApiProcess, OrderDesk
 from bascule_keymanager.config_messaging import BarbicanQueue, Messaging
 from bascule_keymanager.identity import RELEASE
+from bascule_keymanager.objects import Rotation
 from bascule_keymanager.service import Parts
+from bascule_keymanager.worker.api import WorkerApi
 from bascule_keymanager.worker.process import WorkerProcess
 
 DEADLINE_S = 60.0
@@ -79,6 +85,15 @@ def over(keymanager, rabbitmq):
                 desk = OrderDesk(parts, Speaking(pin))
                 stack.callback(desk.close)
                 return desk
+
+            def client(self, **messaging):
+                """A client of an API process."""
+                process = ApiProcess(self.settings(**messaging))
+                stack.callback(process.stop)
+                process.start()
+                return falcon.testing.TestClient(
+                    process.make_app(), headers={"X-Project-Id": CALLER.project, "X-User-Id": CALLER.user}
+                )
 
             def worker(self, **messaging):
                 worker = WorkerProcess(self.settings(**messaging))
@@ -223,3 +238,82 @@ def test_while_the_broker_is_away_orders_are_accepted_at_once_and_swept_up(keyma
     finally:
         worker.drain()
         worker.stop()
+
+
+def rotating_key(keymanager, client):
+    """Where the versions of a new key are, which is made anew once an hour, the first time in an hour."""
+    order = keymanager.accept(CALLER, "key", dict(KEY), "req-1")
+    keymanager.processor.process_id(order)
+    path = f"/v1/bascule/secrets/{keymanager.orders.get(order).secret_id}"
+    assert client.simulate_put(path + "/rotation", json={"interval_s": 3600}).status_code == 200
+    return path
+
+
+def numbers(client, path):
+    return [each["version"] for each in client.simulate_get(path + "/versions").json["versions"]]
+
+
+def test_a_rotation_that_was_asked_for_is_done_by_a_worker_that_only_the_broker_woke(keymanager, over):
+    for _ in range(2):
+        over.worker()  # its loop and its sweep are not run
+    client = over.client()
+    paths = [rotating_key(keymanager, client) for _ in range(5)]
+    began = time.monotonic()
+    for path in paths:
+        assert client.simulate_post(path + "/rotation").status_code == 202
+    wait_for(lambda: all(numbers(client, path) == [2, 1] for path in paths), "all keys are made anew")
+    assert time.monotonic() - began < 5
+    assert keymanager.parts.transport.waiting("worker") == 0
+    for path in paths:
+        rotation = client.simulate_get(path + "/rotation").json["rotation"]
+        assert (rotation["last"] is None, rotation["failures"]) == (False, 0)
+
+
+def test_a_rotation_that_several_workers_are_told_of_is_done_once(keymanager, over, rabbitmq):
+    for _ in range(2):
+        over.worker()
+    client = over.client()
+    path = rotating_key(keymanager, client)
+    told = Rotation(secret_id=path.rpartition("/")[2], due_at=time.time())
+    transport = RabbitTransport(rabbitmq.transport_url)
+    again = Client(WorkerApi, transport, pin=lambda: RELEASE)
+    with capture_logs() as events:
+        assert client.simulate_post(path + "/rotation").status_code == 202
+        for _ in range(5):
+            again.cast("rotate_secret", rotation=told, request_id="req-2")
+
+        def outcomes():
+            return sorted(event["outcome"] for event in events if event["event"] == "rotation taken")
+
+        wait_for(lambda: len(outcomes()) == 6, "all of them are taken")
+    transport.close()
+    assert outcomes() == ["not due"] * 5 + ["rotated"]
+    assert numbers(client, path) == [2, 1]
+
+
+def test_while_the_broker_is_away_a_rotation_is_accepted_at_once_and_swept_up(keymanager, over):
+    client = over.client(url="rabbit://guest:guest@127.0.0.1:1/")
+    path = rotating_key(keymanager, client)
+    began = time.monotonic()
+    assert client.simulate_post(path + "/rotation").status_code == 202
+    assert time.monotonic() - began < 5
+    assert numbers(client, path) == [1]
+    keymanager.rotator.sweep()
+    assert numbers(client, path) == [2, 1]
+
+
+def test_a_rotation_beside_barbican_is_told_to_our_workers_alone(keymanager, over, queue, rabbitmq):
+    tasks, transport = BarbicanTasks(queue), oslo_transport(rabbitmq)
+    server = oslo.get_rpc_server(transport, tasks.target, [tasks])
+    server.start()
+    try:
+        client = over.client(barbican=queue)
+        path = rotating_key(keymanager, client)
+        assert client.simulate_post(path + "/rotation").status_code == 202
+        over.worker(barbican=queue)  # there was none of ours that could have been told
+        wait_for(lambda: numbers(client, path) == [2, 1], "the key is made anew")
+        assert tasks.taken == []
+    finally:
+        server.stop()
+        server.wait()
+        transport.cleanup()
