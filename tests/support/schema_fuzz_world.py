@@ -560,7 +560,10 @@ class World:
             self._demand(there <= {"fenced", *NEW_ONLY}, f"fence ended well, but phases are {self.phases}")
         elif verb == "contract":
             self._demand(there <= {"contracted", *GONE}, f"contract ended well, but phases are {self.phases}")
-            self._demand(not databases.triggers(self.judge), "triggers are left after contract")
+            self._demand(
+                not databases.triggers(self.judge),
+                f"triggers are left after contract: {databases.triggers(self.judge)}",
+            )
         elif verb == "purge":
             self._demand(there == {"purged"}, f"purge ended well, but phases are {self.phases}")
             old = {name for twin in self.twins for name in twin.old}

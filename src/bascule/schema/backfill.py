@@ -56,7 +56,8 @@ def backfill(
     says which side is right. A table with `copies_from` rows or more is copied where that is faster, see `copy_table`.
     Safe to kill and to run again. Raises: Stopped, at the edge of a batch.
     """
-    if prefer is not None or not copy_table(lease, rows, walk, from_rows=copies_from):
+    # A copy prefers nothing: with `prefer` what another engine has begun of one is only taken away.
+    if not copy_table(lease, rows, walk, from_rows=copies_from if prefer is None else None):
         _fill(lease, rows, walk, prefer)
     return _scan(lease, rows, walk, rows.stale(), lambda connection, here: rows.fill(connection, here, prefer))
 

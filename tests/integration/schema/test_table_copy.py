@@ -149,6 +149,22 @@ def test_whoever_fills_in_place_takes_a_half_made_copy_away(members):
     assert all_filled(members)
 
 
+@pytest.mark.parametrize(("prefer", "name"), [("old", "Näme5"), ("new", "Other")])
+def test_whoever_says_which_side_is_right_takes_a_half_made_copy_away(members, prefer, name):
+    engine, told = schema(members), []
+    engine.expand()
+    with pytest.raises(Stopped):
+        engine.migrate(told.append, should_stop=lambda: len(told) == 3)
+    with members.begin() as connection:  # past the triggers, as a replica writes
+        connection.exec_driver_sql("SET @bascule_backfill = 1")
+        connection.exec_driver_sql("UPDATE members SET display_name = 'Other' WHERE id = 5")
+        connection.exec_driver_sql("SET @bascule_backfill = NULL")
+    assert phases(engine.migrate(prefer=prefer)) == {"m-name": "synced"}
+    assert left_over(members) == []
+    assert asked(members, "SELECT fullname, display_name FROM members WHERE id = 5") == [(name, name)]
+    assert all_filled(members)
+
+
 @pytest.mark.parametrize("copies_from", [None, 0, 1_000_000])
 def test_a_half_made_copy_goes_when_expand_had_to_put_triggers_back_meanwhile(members, copies_from):
     engine, told = schema(members), []
@@ -359,6 +375,13 @@ def test_a_key_is_widened_beside_writers_and_narrowed_again(members):
     assert asked(members, "SHOW CREATE TABLE members") == definition
     assert rows_of(members) == before
     assert left_over(members) == []
+
+
+def test_a_key_is_widened_also_by_whoever_says_which_side_is_right(members):
+    engine = schema(members, KEY)
+    engine.expand()
+    assert phases(engine.migrate(prefer="old")) == {"m-key": "synced"}
+    assert column_type(members, "id") == "bigint(20)"
 
 
 @pytest.mark.parametrize(
