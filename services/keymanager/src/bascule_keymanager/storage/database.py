@@ -50,8 +50,8 @@ class Unstorable(Exception):
 class Database:
     """The service's database.
 
-    `read` runs without a transaction, each statement for itself: no BEGIN and no ROLLBACK cross the wire. Its
-    connections are kept at hand between reads, since taking one from the pool costs as much as a small read.
+    Connections are kept at hand between two uses, since taking one from the pool costs as much as a small read.
+    `read` runs without a transaction, each statement for itself: no BEGIN and no ROLLBACK cross the wire.
     `write` runs in one transaction; on SQLite it takes the write lock at once, since a transaction that begins as a
     reader can be refused the lock however long it waits.
     """
@@ -60,12 +60,12 @@ class Database:
         self.url = _with_driver(url)
         self._synchronous = "FULL" if sqlite_synchronous else "NORMAL"
         self.reader = self._engine(pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
-        self._kept = KeptConnections(self.reader, pool_size)
         # READ COMMITTED spares MariaDB the gap locks and stale snapshots of its default level.
         level = {} if self.url.get_backend_name() == "sqlite" else {"isolation_level": "READ COMMITTED"}
         self.writer = self._engine(pool_size, **level)
         if self.dialect == "sqlite":
             event.listen(self.writer, "begin", _begin_immediate)
+        self._reading, self._writing = (KeptConnections(engine, pool_size) for engine in (self.reader, self.writer))
 
     @property
     def dialect(self) -> str:
@@ -77,7 +77,7 @@ class Database:
         """Run `query` outside any transaction; once more when the connection turns out to be gone."""
         for attempt in range(_TRIES):
             try:
-                with self._kept.connection() as connection:
+                with self._reading.connection() as connection:
                     return query(connection)
             except exc.DBAPIError as failure:
                 if _unstorable(failure):
@@ -90,17 +90,22 @@ class Database:
     def write(self, work: Write[T]) -> T:
         """Run `work` in one transaction and commit; run it again from the start when it lost against another.
 
-        `work` must therefore touch nothing but the connection. Only a transaction that the database itself rolled
-        back is run again; a connection that broke during the commit is not, because the commit may have succeeded.
+        `work` must therefore touch nothing but the connection. Only what was surely not committed is run again: a
+        transaction that the database itself rolled back, or whose connection turned out to be gone before its end.
+        One that broke during the commit is not, because the commit may have succeeded.
         """
         for attempt in range(_TRIES):
+            is_done = False
             try:
-                with self.writer.begin() as connection:
-                    return work(connection)
+                with self._writing.connection() as connection, connection.begin():
+                    result = work(connection)
+                    is_done = True
+                return result
             except exc.DBAPIError as failure:
                 if _unstorable(failure):
                     raise Unstorable from None
-                if attempt == _TRIES - 1 or not _lost(failure):
+                is_gone = failure.connection_invalidated and not is_done
+                if attempt == _TRIES - 1 or not (is_gone or _lost(failure)):
                     raise
             _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
@@ -123,15 +128,17 @@ class Database:
 
     def connections_in_use(self) -> dict[str, int]:
         """Return how many connections of each pool are at work, by what the pool is for."""
-        pools = {"reading": self.reader.pool, "writing": self.writer.pool}
-        in_use = {name: pool.checkedout() for name, pool in pools.items() if isinstance(pool, QueuePool)}
-        if "reading" in in_use:
-            in_use["reading"] = max(0, in_use["reading"] - self._kept.idle())
-        return in_use
+        pools = {"reading": (self.reader.pool, self._reading), "writing": (self.writer.pool, self._writing)}
+        return {
+            name: max(0, pool.checkedout() - kept.idle())
+            for name, (pool, kept) in pools.items()
+            if isinstance(pool, QueuePool)
+        }
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones (call this after a fork)."""
-        self._kept.release()
+        self._reading.release()
+        self._writing.release()
         self.reader.dispose()
         self.writer.dispose()
 

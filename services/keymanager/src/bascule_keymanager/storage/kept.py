@@ -1,4 +1,4 @@
-"""Connections that stay open at hand between two reads: taking one from SQLAlchemy's pool costs as much as a read."""
+"""Connections that stay open at hand between two uses: taking one from SQLAlchemy's pool costs as much as a read."""
 
 import time
 from collections import deque
@@ -15,10 +15,10 @@ _KEEP_S = 600.0
 
 
 class KeptConnections:
-    """Connections of one AUTOCOMMIT engine, of which up to `most` are not given back after use.
+    """Connections of one engine, of which up to `most` are not given back after use.
 
     Whoever meets a broken one lets go of all that are kept, since what broke it has mostly broken the others. Threads
-    may share an instance; a process that forks calls `release` in the child before it reads.
+    may share an instance; a process that forks calls `release` in the child before it uses one.
     """
 
     def __init__(self, engine: Engine, most: int) -> None:
@@ -27,7 +27,7 @@ class KeptConnections:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection for one read. Raises what connecting raises."""
+        """Lend a connection for a read, or a transaction that ends with the block. Raises what connecting raises."""
         connection, since = self._take()
         try:
             yield connection
