@@ -31,6 +31,10 @@ SIZES = {
     "four, losing answers": {
         "slots": 4, "releases": 3, "starts": 4, "crashes": 1, "holds": 0, "cuts": False, "speaks": False,
     },
+    # Both.
+    "four, restarted, losing answers": {
+        "slots": 4, "releases": 3, "starts": 5, "crashes": 1, "holds": 0, "cuts": False, "speaks": False,
+    },
     # Four with an operator who holds the pin once, at any release, at any moment.
     "four, held": {
         "slots": 4, "releases": 3, "starts": 4, "crashes": 1, "holds": 1,
