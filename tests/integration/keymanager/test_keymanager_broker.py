@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 import threading
 import time
 
@@ -14,14 +15,17 @@ from bascule.release import Release
 from bascule.rpc import Client
 from bascule.rpc.rabbitmq import RabbitTransport
 from bascule.rpc.rabbitmq.oslo_parts import oslo, rpc_transport
+from bascule.schema.state import Phase
 from bascule.testing.servers import RabbitMQ
 from bascule.testing.servers.skipping import or_skip
 from bascule_keymanager.api.context import Caller
 from bascule_keymanager.api.process import ApiProcess, OrderDesk
+from bascule_keymanager.broker_look import count_listeners
 from bascule_keymanager.config_messaging import BarbicanQueue, Messaging
 from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.objects import Rotation
 from bascule_keymanager.service import Parts
+from bascule_keymanager.sharing import StillShared
 from bascule_keymanager.worker.api import WorkerApi
 from bascule_keymanager.worker.process import WorkerProcess
 
@@ -317,3 +321,32 @@ def test_a_rotation_beside_barbican_is_told_to_our_workers_alone(keymanager, ove
         server.stop()
         server.wait()
         transport.cleanup()
+
+
+def test_the_schema_is_not_contracted_while_a_worker_listens_to_barbicans_queue(keymanager, over, queue, rabbitmq):
+    alone = Parts(over.settings(barbican_queue=queue))
+    transport = oslo_transport(rabbitmq)
+    server = oslo.get_rpc_server(transport, BarbicanTasks(queue).target, [BarbicanTasks(queue)])
+    try:
+        server.start()
+        wait_for(lambda: count_listeners(alone.settings, queue.name) == 1, "Barbican's worker listens")
+        for phase in (alone.schema.contract, alone.schema.purge):
+            with pytest.raises(StillShared, match=rf"1 worker\(s\) listen to the queue {re.escape(queue.name)}: "):
+                phase()
+        server.stop()
+        server.wait()
+        wait_for(lambda: count_listeners(alone.settings, queue.name) == 0, "it has left")
+        assert {change.phase for change in alone.schema.contract()} == {Phase.CONTRACTED}
+        over.worker()
+        assert {change.phase for change in alone.schema.purge()} == {Phase.PURGED}
+    finally:
+        server.stop()
+        server.wait()
+        transport.cleanup()
+        alone.database.dispose()
+
+
+def test_a_fleet_that_was_never_barbicans_is_contracted(keymanager, over):
+    alone = Parts(over.settings(barbican_queue=BarbicanQueue("barbican.of-nobody")))
+    assert {change.phase for change in alone.schema.contract()} == {Phase.CONTRACTED}
+    alone.database.dispose()

@@ -224,7 +224,7 @@ def test_the_upgrade_check_fails_where_the_database_does_not_answer(config, tmp_
     nowhere = tmp_path / "nowhere.conf"
     nowhere.write_text(config.read_text().replace(str(tmp_path), f"{tmp_path}/none"))
     bad = json.loads(run(status, "upgrade", "check", "--json", config=nowhere, code=2))
-    of_files = ("tokens can", "policies mean", "the broker", "references do", "payloads are")
+    of_files = ("tokens can", "policies mean", "no Barbican", "the broker", "references do", "payloads are")
     results = {check["check"]: check["result"] for check in bad["checks"]}
     assert {result for name, result in results.items() if not name.startswith(of_files)} == {2}
     none = json.loads(run(status, "upgrade", "check", "--json", config=tmp_path / "none.conf", code=2))

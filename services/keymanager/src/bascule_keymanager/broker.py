@@ -53,7 +53,7 @@ class Broker:
         try:
             client.cast({}, "process_type_order", order_id=order_id, project_id=project, request_id=request_id)
         except oslo.MessageUndeliverable as lost:
-            raise NobodyListens(f"{queue.topic}.{queue.server}") from lost
+            raise NobodyListens(queue.name) from lost
 
     def receiving(self) -> RabbitTransport:
         """Return a connection to receive by: one for each who waits, who would be woken for the others otherwise."""

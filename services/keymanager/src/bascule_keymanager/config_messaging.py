@@ -31,10 +31,15 @@ _NOTIFICATIONS = (
 class BarbicanQueue:
     """Where Barbican's API processes cast to its workers."""
 
-    topic: str
-    namespace: str
-    version: str
-    server: str
+    topic: str = "barbican.workers"
+    namespace: str = "barbican"
+    version: str = "1.1"
+    server: str = "barbican.queue"
+
+    @property
+    def name(self) -> str:
+        """The queue's name at the broker."""
+        return f"{self.topic}.{self.server}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,14 @@ class Notifications:
 
 @dataclass(frozen=True, slots=True)
 class Messaging:
-    """What is said of brokers; the URL, which has a password, never appears in the repr."""
+    """What is said of brokers; the URL, which has a password, never appears in the repr.
+
+    `barbican` is the queue that we share with Barbican's workers, `barbican_queue` where they would be anyhow.
+    """
 
     url: str | None = field(default=None, repr=False)
     barbican: BarbicanQueue | None = None
+    barbican_queue: BarbicanQueue = field(default_factory=BarbicanQueue)
     notifications: Notifications = field(default_factory=Notifications)
 
 
@@ -69,10 +78,11 @@ def load_messaging(path: str) -> Messaging:
     if not conf.transport_url and (queue.share_with_barbican or told.enable):
         option = "[queue] share_with_barbican" if queue.share_with_barbican else "[keystone_notifications] enable"
         raise ConfigRefused(path, f"{option} needs a broker, and transport_url is not set")
-    shared = BarbicanQueue(queue.topic, queue.namespace, queue.version, queue.server_name)
+    theirs = BarbicanQueue(queue.topic, queue.namespace, queue.version, queue.server_name)
     return Messaging(
         url=conf.transport_url or None,
-        barbican=shared if queue.share_with_barbican else None,
+        barbican=theirs if queue.share_with_barbican else None,
+        barbican_queue=theirs,
         notifications=Notifications(
             told.enable, told.control_exchange, told.topic, told.pool_name or None, told.allow_requeue, told.version
         ),

@@ -1,16 +1,16 @@
 """What must be true around the key manager before an upgrade: room on the disk, the broker, rights, addresses."""
 
-import importlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bascule.checks import Check, Code, failure, success, warning
+from bascule.errors import BasculeError
+from bascule_keymanager.broker_look import look_at_hosts
 from bascule_keymanager.config import Settings
 from bascule_keymanager.errors import KeyManagerError
 from bascule_keymanager.migrations.base import metadata
@@ -24,7 +24,6 @@ Answer = tuple[Code, str]
 FreeBytes = Callable[[str], int]
 
 _LEAST_FREE = 64 * 1024 * 1024
-_BROKER_PATIENCE_S = 5.0
 _RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
 _MARIADB_RIGHTS = (*_RIGHTS, "CREATE", "ALTER", "DROP", "INDEX")
 
@@ -112,31 +111,10 @@ def _broker(settings: Settings) -> Answer:
     if settings.messaging.url is None:
         return success("none is configured")
     try:
-        kombu: Any = importlib.import_module("kombu")  # Any: it has no types; it comes with oslo.messaging
-        from bascule.rpc.rabbitmq.oslo_parts import oslo  # noqa: PLC0415
-    except ImportError:
-        return failure("transport_url needs oslo.messaging; install bascule[rabbitmq]")
-    parsed = oslo.TransportURL.parse(settings.options, settings.messaging.url)
-    away = []
-    for host in parsed.hosts:
-        connection = kombu.Connection(
-            hostname=host.hostname,
-            port=host.port or 5672,
-            userid=host.username or "guest",
-            password=host.password or "guest",
-            virtual_host=parsed.virtual_host or "/",
-            connect_timeout=_BROKER_PATIENCE_S,
-            ssl=bool(getattr(settings.options, "oslo_messaging_rabbit", {}).get("ssl", False)),
-        )
-        try:
-            connection.connect()
-        except Exception as refused:  # noqa: BLE001 - the library has one class for each transport; its text may quote
-            away.append(f"{host.hostname}:{host.port or 5672} ({type(refused).__name__})")
-        finally:
-            connection.release()
-    if away:
-        return failure(f"the broker does not answer at {', '.join(away)}; look whether it runs, and at transport_url")
-    return success(f"{len(parsed.hosts)} hosts")
+        hosts = look_at_hosts(settings)
+    except BasculeError as away:
+        return failure(away.sentence)
+    return success(f"{hosts} hosts")
 
 
 def _references(settings: Settings) -> Answer:

@@ -21,6 +21,7 @@ from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.identity import RELEASE, SERVICE, SUPPORTED_FROM, instance_name
 from bascule_keymanager.migrations.base import create_base, has_base
 from bascule_keymanager.migrations.changes import CHANGES, ORDERS_SEALED
+from bascule_keymanager.sharing import SharedSchema
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.holdings import Holdings
 from bascule_keymanager.storage.order_sealing import OrderSealing
@@ -227,8 +228,9 @@ class Parts:
     @cached_property
     def schema(self) -> SchemaEngine:
         """The schema changes of this release."""
-        return SchemaEngine(
+        return SharedSchema(
             self.database.writer,
+            settings=self.settings,
             release=RELEASE,
             changes=CHANGES,
             live_older=self.registry.live_older,

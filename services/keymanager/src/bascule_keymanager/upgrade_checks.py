@@ -14,6 +14,7 @@ from bascule_keymanager.identity import RELEASE
 from bascule_keymanager.identity_checks import identity_checks
 from bascule_keymanager.migrations.changes import CHANGES
 from bascule_keymanager.service import Parts
+from bascule_keymanager.sharing import SHARED
 from bascule_keymanager.storage.tables import kek_data
 
 __all__ = ["upgrade_checks"]
@@ -30,6 +31,7 @@ def upgrade_checks(parts: Parts) -> list[Check]:
         Check("database can be reached", _guarded(lambda: _reachable(parts))),
         Check("master keys open every project key", _guarded(lambda: _project_keys(parts))),
         Check("schema changes of earlier releases are finished", _guarded(lambda: _earlier_changes(parts))),
+        Check("no Barbican works on these tables", lambda: _unshared(parts)),
         Check("triggers may be created", _guarded(lambda: parts.database.read(_triggers_allowed))),
         *(Check(check.name, _guarded(check.ask)) for check in host_checks(parts)),
     ]
@@ -85,6 +87,15 @@ def _earlier_changes(parts: Parts) -> Answer:
     ]
     if unfinished:
         return failure(f"{'; '.join(unfinished)}; finish that release first, with its own keymanager-db-manage")
+    return success()
+
+
+def _unshared(parts: Parts) -> Answer:
+    if parts.settings.messaging.barbican is not None:
+        return failure(
+            f"{SHARED}, and {RELEASE} is to change them; stay with 2026.2.1 until the last of it is gone, then take "
+            "the option out of the configuration file"
+        )
     return success()
 
 
