@@ -8,9 +8,11 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from itertools import product
 from pathlib import Path
 
+import pytest
 from support.broker_world import BrokerWorld
 from support.waiting import eventually
 
@@ -35,14 +37,21 @@ ARGUMENTS = {"request_id": "req-1"}
 NEWER = {"accepted_at", "request_id"}  # than 2026.2
 
 
-def wheels(release):
-    return [str(each) for each in sorted((ROOT / "releases" / release).glob("*.whl"))]
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Have a process of a release do something, and return its answers: `run(release, *commands)`."""
+    unpacked = {HERE: ""}
+    for release in CUT:
+        folder = tmp_path_factory.mktemp(release)
+        for wheel in (ROOT / "releases" / release).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder)
+        unpacked[release] = str(folder)
+    return lambda release, *commands: run_in(unpacked[release], release, commands)
 
 
-def run(release, *commands):
-    """Have a process of the release do these, and return its answers."""
-    folders = [] if release == HERE else wheels(release)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(folders)}
+def run_in(folder, release, commands):
+    environment = {**os.environ, "PYTHONPATH": folder}
     common = {"order": ORDER, "arguments": ARGUMENTS, "release": release.replace(HERE, "2027.1")}
     text = json.dumps([[what, {**common, **asked}] for what, asked in commands])
     command = [sys.executable, str(PROGRAM)]
@@ -68,7 +77,7 @@ def expect_all_fields(seen, sender, receiver):
     assert (seen["order"], seen["arguments"]) == (order, arguments)
 
 
-def test_orders_sent_over_the_embedded_transport_arrive_whole(request, tmp_path):
+def test_orders_sent_over_the_embedded_transport_arrive_whole(request, run, tmp_path):
     servers = {each: request.getfixturevalue(each) for each in ("postgresql", "mariadb")}
     ways = {}
     for pair in PAIRS:
@@ -89,7 +98,7 @@ def test_orders_sent_over_the_embedded_transport_arrive_whole(request, tmp_path)
     assert len(ways) == 24
 
 
-def test_orders_carried_by_the_broker_arrive_whole(rabbitmq):
+def test_orders_carried_by_the_broker_arrive_whole(rabbitmq, run):
     world = BrokerWorld(rabbitmq.transport_url)
     sender, receiver = world.transport(), world.transport()
     try:
@@ -112,6 +121,6 @@ def receive(transport):
     return came[-1]
 
 
-def test_an_old_release_refuses_what_was_written_above_the_pin():
+def test_an_old_release_refuses_what_was_written_above_the_pin(run):
     [made] = run("2027.1", ("make", {"pin": "2027.1"}))
     assert run("2026.2", ("read", made)) == [{"refused": "1.1"}]
