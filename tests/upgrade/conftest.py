@@ -1,5 +1,8 @@
 """Whole upgrades of the key manager's released wheels; environments are built once per run."""
 
+import fcntl
+import os
+
 import pytest
 from support.keymanager_fleet import NEW, OLD, RELEASES, open_fleet
 
@@ -12,11 +15,17 @@ from bascule.fleet.releases import Releases
 
 @pytest.fixture(scope="session")
 def venvs(tmp_path_factory):
-    root = tmp_path_factory.mktemp("venvs")
+    """Both releases' environments; pytest-xdist's workers share them, and the first to come builds them."""
+    root = tmp_path_factory.getbasetemp() / "venvs"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = tmp_path_factory.getbasetemp().parent / "venvs"
+    root.mkdir(exist_ok=True)
     artefacts = VenvArtefacts(root, LocalTransport("local"))
     releases = Releases.load(RELEASES)
-    for release in (OLD, NEW):
-        artefacts.stage(releases.get(release), timeout_s=300)
+    with (root / "one-at-a-time.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for release in (OLD, NEW):
+            artefacts.stage(releases.get(release), timeout_s=300)
     return root
 
 
