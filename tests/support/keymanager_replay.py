@@ -7,11 +7,11 @@ from pathlib import Path
 import falcon.testing
 from cryptography.fernet import Fernet
 from support.barbican_corpus import NO_TOKEN, Answer, Area, Masks, Outcome, Request, replay
+from support.keymanager_schema import make_schema
 from support.keystone_stub import running
 
 from bascule_keymanager.api.process import ApiProcess
 from bascule_keymanager.config import load_settings
-from bascule_keymanager.service import Parts
 from bascule_keymanager.worker.process import WorkerProcess
 
 CORPUS = Path(__file__).parent.parent / "data" / "barbican-23"
@@ -49,10 +49,7 @@ class Served:
         self._api, self._worker = ApiProcess(self._settings), WorkerProcess(self._settings)
 
     def __enter__(self):
-        schema = Parts(self._settings).schema
-        schema.expand()
-        schema.migrate()
-        schema.engine.dispose()
+        make_schema(self._settings)
         self._api.start()
         self._worker.start()
         self._app = self._api.make_app()

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.keymanager_schema import make_schema
 from support.stub_fleet import free_port
 
 from bascule_keymanager.config import load_settings
-from bascule_keymanager.service import Parts
 
 __all__ = ["authtoken", "keymanager_servers"]
 
@@ -66,10 +66,7 @@ def keymanager_servers(
             more=more,
         )
     )
-    schema = Parts(load_settings(str(config))).schema
-    schema.expand()
-    schema.migrate()
-    schema.engine.dispose()
+    make_schema(load_settings(str(config)))
     port = free_port()
     environment = {**os.environ, "KEYMANAGER_CONFIG": str(config), "BASCULE_DRAIN_S": "0"}
     with (

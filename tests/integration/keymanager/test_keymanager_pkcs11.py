@@ -250,7 +250,7 @@ def test_the_api_and_the_worker_keep_payloads_in_the_module(make_keymanager, url
 
 def test_orders_are_sealed_in_the_module_and_open_for_themselves_alone(make_keymanager, url, options, plugin):
     made = make_keymanager(url, crypto_plugins=("p11_crypto", "simple_crypto"), p11=P11Settings(**options))
-    made.parts.schema.contract()
+    made.contract()
     keymanager = made.again()
     keymanager.seals_orders = True
     client = keymanager.client()

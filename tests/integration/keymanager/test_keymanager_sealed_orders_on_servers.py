@@ -121,7 +121,7 @@ def test_the_whole_way_there_and_back(keymanager, start, sealing):
     before = shown(keymanager)
     assert seal_all(start()) == 1
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=2, sealed=0)
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     other = sealing()
     place(other, name="alone", passphrase="n" * 20_000)
     assert seal_all(start()) == 0
@@ -139,7 +139,7 @@ def test_the_whole_way_there_and_back(keymanager, start, sealing):
     place(other, name="late")  # though this process remembers that the change was contracted
     assert start().order_sealing.status() == OrdersSealed(plain=0, both=4, sealed=0)
 
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     assert seal_all(start()) == 0
     keymanager.parts.schema.rollback(to=Release.parse("2027.2"))
     with keymanager.database.reader.connect() as connection:
@@ -156,7 +156,7 @@ def test_whoever_is_killed_amid_the_work_leaves_every_order_as_it_was(keymanager
     kills = 0
     for what, contract in (("seal", False), ("seal", True), ("open", False)):
         if contract:
-            keymanager.parts.schema.contract()
+            keymanager.contract()
         for lines in (1, 7):
             kills += killed_after(config, what, lines)
             assert shown(keymanager) == before
@@ -171,7 +171,7 @@ def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start, se
     for number in range(30):
         place(keymanager, name=f"order {number}")
     before = shown(keymanager)
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     processes = [start(), start()]
     writer = sealing()
 
@@ -189,7 +189,7 @@ def test_two_that_seal_while_orders_come_in_leave_none_out(keymanager, start, se
 
 
 def test_a_rollback_and_writers_at_once_leave_no_order_that_an_older_release_cannot_read(keymanager, start, sealing):
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     writers = [sealing() for _ in range(2)]
     for writer in writers:
         place(writer, name="before")
@@ -206,7 +206,7 @@ def test_a_rollback_and_writers_at_once_leave_no_order_that_an_older_release_can
 
 
 def test_another_master_key_and_a_moved_row_open_nothing(keymanager, start, sealing):
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     writer = sealing()
     one, two = place(writer, name="one"), place(writer, name="two")
     with keymanager.database.writer.begin() as connection:

@@ -1,20 +1,32 @@
 """A key manager in this process, on a SQLite file of the test's own."""
 
+import functools
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import falcon.testing
 import pytest
 import sqlalchemy as sa
 from cryptography.fernet import Fernet
+from support.keymanager_schema import make_schema
 
 from bascule_keymanager.api.app import make_app
-from bascule_keymanager.config import Settings
+from bascule_keymanager.api.pipeline import Frame
+from bascule_keymanager.config import Settings, _parsed
+from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.stores.configured import at_this_release
 from bascule_keymanager.worker.processor import OrderProcessor
 from bascule_keymanager.worker.rotator import Rotator
+
+# What a service has whose operator wrote no file; read once, as its policies are: both take longer than most tests.
+NO_FILES = _parsed([])
+
+
+@functools.cache
+def default_policies():
+    return Policies(NO_FILES)
 
 
 @dataclass
@@ -54,6 +66,8 @@ class KeyManager:
 
     def client(self, project="p1", user="u1", roles=None, frame=None):
         """A client that is believed its headers; without roles it is an ordinary member."""
+        if frame is None and self.settings.options is NO_FILES:
+            frame = Frame(default_policies())
         app = make_app(
             self.settings,
             secrets=self.secrets,
@@ -75,6 +89,12 @@ class KeyManager:
         """Another process on the same database."""
         values = {name: getattr(self.settings, name) for name in Settings.__slots__} | changes
         return KeyManager(Settings(**values), Database(self.settings.database_url))
+
+    def contract(self):
+        """Contract every change, without watching for a second each whether an old process writes: there is none."""
+        schema = self.parts.schema
+        schema.options = replace(schema.options, watch_s=0.0)
+        schema.contract()
 
     def count_statements(self):
         """Return a list that grows by every statement from here on."""
@@ -105,13 +125,10 @@ def keymanager_makers():
     made = []
 
     def make(url, **options):
-        options = {"auth_strategy": "noauth", **options}
+        options = {"auth_strategy": "noauth", "options": NO_FILES, **options}
         settings = Settings(database_url=url, keks=(Fernet.generate_key().decode(),), **options)
         database = Database(url, sqlite_synchronous=False)
-        schema = Parts(settings).schema
-        schema.expand()
-        schema.migrate()
-        schema.engine.dispose()
+        make_schema(settings)
         made.append(KeyManager(settings, database))
         return made[-1]
 

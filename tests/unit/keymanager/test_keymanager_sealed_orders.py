@@ -86,7 +86,7 @@ def sealing(another):
 @pytest.fixture
 def contracted(keymanager, another):
     """A process that seals orders, after the change is contracted."""
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     return another()
 
 
@@ -260,7 +260,7 @@ def test_plain_metas_go_once_the_change_is_contracted_and_not_before(keymanager,
     orders = [place(keymanager), place(sealing)]
     before = [get(keymanager, order).text for order in orders]
     assert seal_all(sealing) == (1, 0, [])
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     late = place(keymanager)  # by a process that has not noticed yet
     assert seal_all(another()) == (1, 3, [])
     assert [stored(keymanager, order)[0] for order in (*orders, late)] == [None] * 3
@@ -270,7 +270,7 @@ def test_plain_metas_go_once_the_change_is_contracted_and_not_before(keymanager,
 def test_a_plain_meta_whose_seal_does_not_hold_is_kept_and_sealed_again_on_request(sealing, another, keymanager):
     order = place(sealing)
     damage(sealing, order, "changed", None)
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     after = another()
     assert seal_all(after) == (0, 0, [order])
     assert get(after, order).json["meta"]["passphrase"] == PASSPHRASE
@@ -282,7 +282,7 @@ def test_a_plain_meta_whose_seal_does_not_hold_is_kept_and_sealed_again_on_reque
 def test_two_that_seal_at_once_do_no_harm(keymanager, another):
     orders = [place(keymanager, name=f"pair {number}") for number in range(40)]
     before = [get(keymanager, order).text for order in orders]
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     workers, start, done = [another(), another()], threading.Barrier(2), []
 
     def work(worker):
@@ -451,7 +451,7 @@ def test_an_operator_sees_how_orders_are_kept_and_seals_them(keymanager, manage,
     assert manage("orders", "reseal", "--project", "p2") == "0 orders sealed, 0 plain ones removed\n"
     assert manage("orders", "reseal") == "1 orders sealed, 0 plain ones removed\n"
     assert "0 plain, 1 sealed beside the plain one, 0 sealed alone" in manage("orders", "status")
-    keymanager.parts.schema.contract()
+    keymanager.contract()
     assert manage("orders", "reseal") == "0 orders sealed, 1 plain ones removed\n"
     assert "plain ones are removed" in manage("orders", "status", "--check")
     damage(sealing, keymanager.wakes[0], "changed", None)
