@@ -43,9 +43,11 @@ from bascule.release import Release
 from bascule.testing.servers import HAProxy, MariaDB, RabbitMQ, clean_stale, one_backend
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "barbican"))
 
 from barbican_recording import people as identity
 from barbican_recording.servers import KEYSTONE, install, keystone
+from fleet_file import write_fleet_file
 
 ROOT = Path(__file__).resolve().parents[2]
 BARBICAN, OURS, NEXT = (Release.parse(name) for name in ("23.0.0", "2026.2.1", "2027.2"))
@@ -290,37 +292,14 @@ def write_configuration(
 def write_fleet(folder: Path, options: argparse.Namespace, haproxy: HAProxy) -> None:
     """Write the fleet file: Barbican's recipe for what runs, and our releases for what it is to become."""
     config = folder / "config"
-    fleet = f"""\
-        [fleet]
-        name = "keys"
-        recipe = "barbican"
-        releases = "{options.releases.absolute()}"
-        state = "state"
-
-        [variables]
-        config_dir = "{config}"
-        config_file = "{config / "barbican.conf"}"
-
-        [balancer]
-        kind = "haproxy"
-        socket = "{haproxy.socket}"
-        backend = "api"
-        url = "{haproxy.url}"
-
-        [[nodes]]
-        name = "node-1"
-        transport = "local"
-
-        [roles.api]
-        count = 2
-        nodes = ["node-1"]
-        ports = [21100, 21199]
-
-        [roles.worker]
-        count = 1
-        nodes = ["node-1"]
-        """
-    (folder / "fleet.toml").write_text(textwrap.dedent(fleet))
+    write_fleet_file(
+        folder / "fleet.toml",
+        name="keys",
+        variables={"config_dir": config, "config_file": config / "barbican.conf"},
+        haproxy=haproxy,
+        ports=(21100, 21199),
+        releases=options.releases.absolute(),
+    )
 
 
 def write_workload(path: Path, token: str) -> Path:

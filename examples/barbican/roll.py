@@ -26,6 +26,10 @@ from bascule.errors import BasculeError
 from bascule.fleet.recipe import builtin_recipes
 from bascule.testing.servers import HAProxy, MariaDB, RabbitMQ, clean_stale, one_backend
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from fleet_file import write_fleet_file
+
 SOURCE, TARGET = "14.0.2", "15.0.1"
 BASCULE = [sys.executable, "-m", "bascule.cli"]
 WORKLOAD = builtin_recipes()["barbican"].parent / "workload.toml"
@@ -119,35 +123,8 @@ def write_fleet(folder: Path, mariadb: MariaDB, rabbitmq: RabbitMQ, haproxy: HAP
     path = config_dir / "barbican.conf"
     path.touch(mode=0o600)
     path.write_text(textwrap.dedent(conf))
-    fleet = f"""\
-        [fleet]
-        name = "barbican"
-        recipe = "barbican"
-        state = "state"
-
-        [variables]
-        config_dir = "{config_dir}"
-
-        [balancer]
-        kind = "haproxy"
-        socket = "{haproxy.socket}"
-        backend = "api"
-        url = "{haproxy.url}"
-
-        [[nodes]]
-        name = "node-1"
-        transport = "local"
-
-        [roles.api]
-        count = 2
-        nodes = ["node-1"]
-        ports = [21000, 21099]
-
-        [roles.worker]
-        count = 1
-        nodes = ["node-1"]
-        """
-    (folder / "fleet.toml").write_text(textwrap.dedent(fleet))
+    variables = {"config_dir": config_dir}
+    write_fleet_file(folder / "fleet.toml", name="barbican", variables=variables, haproxy=haproxy, ports=(21000, 21099))
 
 
 def bascule(fleet_dir: Path, *words: object) -> int:

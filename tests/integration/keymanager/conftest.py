@@ -13,12 +13,12 @@ _PARTS = importlib.util.module_from_spec(_SPEC)
 sys.modules["keymanager_parts"] = _PARTS  # dataclasses look their module up
 _SPEC.loader.exec_module(_PARTS)
 
-make_keymanager = _PARTS.make_keymanager
+make_keymanager, sqlite_url = _PARTS.make_keymanager, _PARTS.sqlite_url
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])
 def server_url(request):
-    """An empty database of this test's own on each server."""
+    """An empty database of this test's own on each server; on SQLite, too, for a file that parametrizes it so."""
     return request.getfixturevalue(f"{request.param}_url")
 
 

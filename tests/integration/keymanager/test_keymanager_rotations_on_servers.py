@@ -19,13 +19,7 @@ PAUSE = threading.Event()  # never set: between two looks at a condition
 KEYS = 8
 HALTING = Path(__file__).parents[2] / "support" / "killed_rotation.py"
 
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def server_url(request, tmp_path):
-    """An empty database of the test's own on each kind of database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/keymanager.db"
-    return request.getfixturevalue(f"{request.param}_url")
+pytestmark = pytest.mark.parametrize("server_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from bascule_keymanager.config import load_settings
 from bascule_keymanager.service import Parts
 from bascule_keymanager.storage.order_sealing import OrdersSealed
 
+pytestmark = pytest.mark.parametrize("server_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
+
 PASSPHRASE = "correct horse battery"
 # Works through all orders one by one, each in a transaction of its own, and tells of each.
 PROGRAM = """
@@ -27,14 +29,6 @@ while after is not None:
     after = done.last
     print(done.sealed, done.removed, flush=True)
 """
-
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def server_url(request, tmp_path):
-    """An empty database of this test's own of each kind."""
-    return (
-        f"sqlite:///{tmp_path}/km.db" if request.param == "sqlite" else request.getfixturevalue(f"{request.param}_url")
-    )
 
 
 @pytest.fixture

@@ -13,13 +13,7 @@ from bascule_keymanager.storage.version_tables import secret_labels, secret_vers
 
 OURS = (versioned_secrets, secret_versions, secret_labels)
 
-
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def server_url(request, tmp_path):
-    """An empty database of the test's own on each kind of database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/keymanager.db"
-    return request.getfixturevalue(f"{request.param}_url")
+pytestmark = pytest.mark.parametrize("server_url", ["sqlite", "postgresql", "mariadb"], indirect=True)
 
 
 @pytest.fixture

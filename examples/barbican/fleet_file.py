@@ -1,0 +1,45 @@
+"""The fleet file of the examples: Barbican behind HAProxy, with two API processes and a worker on this machine."""
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from bascule.testing.servers import HAProxy
+
+
+def write_fleet_file(
+    path: Path,
+    *,
+    name: str,
+    variables: Mapping[str, Path],
+    haproxy: HAProxy,
+    ports: tuple[int, int],
+    releases: Path | None = None,
+) -> None:
+    """Write it; `releases` has those that the recipe does not bring, `ports` the first and the last of the API's."""
+    own = f'releases = "{releases}"\n' if releases is not None else ""
+    said = "".join(f'{variable} = "{value}"\n' for variable, value in variables.items())
+    balancer = f"""\
+        [balancer]
+        kind = "haproxy"
+        socket = "{haproxy.socket}"
+        backend = "api"
+        url = "{haproxy.url}"
+
+        [[nodes]]
+        name = "node-1"
+        transport = "local"
+
+        [roles.api]
+        count = 2
+        nodes = ["node-1"]
+        ports = [{ports[0]}, {ports[1]}]
+
+        [roles.worker]
+        count = 1
+        nodes = ["node-1"]
+        """
+    path.write_text(
+        f'[fleet]\nname = "{name}"\nrecipe = "barbican"\n{own}state = "state"\n\n[variables]\n{said}\n'
+        + textwrap.dedent(balancer)
+    )
