@@ -12,6 +12,9 @@ from support.keymanager_servers import authtoken, keymanager_servers
 from support.keystone_stub import running
 from support.waiting import eventually
 
+from bascule.testing.servers.packages import find_program, require
+from bascule.testing.servers.skipping import or_skip
+
 PAGE = (Path(__file__).parents[3] / "docs" / "howto" / "rotate-a-credential.md").read_text()
 DONE = "-- typed --"
 
@@ -61,7 +64,8 @@ def client(tmp_path_factory):
 
 @pytest.fixture
 def shell(client):
-    """The reader's terminal, with what the page says that is set."""
+    """The reader's terminal, with what the page says that is set, and curl."""
+    or_skip(lambda: require("curl", lambda: find_program("curl")))
     secret = {"name": "the shop's database", "payload": "0ld", "payload_content_type": "text/plain"}
     key = {"type": "key", "meta": {"name": "shop", "algorithm": "aes", "bit_length": 256}}
     order = client.post(f"{client.url}/v1/orders", json=key).json()["order_ref"]

@@ -105,5 +105,5 @@ def test_the_upgrade_check_says_so_before_anything_is_changed(run):
 
     refused = answer(SHARING)
     assert refused["result"] == 2
-    assert "stay with 2026.2.1 until the last of it is gone" in refused["details"]
+    assert "go on when the last of it is gone" in refused["details"]
     assert answer("")["result"] == 0
