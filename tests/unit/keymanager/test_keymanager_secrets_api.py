@@ -331,3 +331,13 @@ def test_bodies_that_break_parsers_are_malformed(client):
     for body in (b"[" * 20_000, b'{"name": "\\ud800"}', b'{"bit_length": 1' + b"0" * 5_000 + b"}"):
         answer = client.simulate_post("/v1/secrets", body=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json["description"]) == (400, "Malformed JSON")
+
+
+@pytest.mark.parametrize(("moment", "payload"), [("2001-01-01", "earlier"), ("2999-01-01", "abc")])
+def test_of_several_payloads_the_one_that_was_stored_first_is_read(client, keymanager, post_secret, moment, payload):
+    kept, other = post_secret(), post_secret(payload="earlier")
+    moved = "UPDATE encrypted_data SET secret_id = ?, created_at = ? WHERE secret_id = ?"
+    with keymanager.database.writer.begin() as connection:
+        values = (kept.rpartition("/")[2], f"{moment} 00:00:00.000000", other.rpartition("/")[2])
+        assert connection.exec_driver_sql(moved, values).rowcount == 1
+    assert client.simulate_get(kept + "/payload", headers={"Accept": "text/plain"}).text == payload

@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime as dt
-import operator
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -120,7 +119,6 @@ _payload = (
         encrypted_data.c.kek_meta_extended,
         secrets.c.secret_type,
         secrets.c.algorithm,
-        encrypted_data.c.created_at,
     )
     .select_from(
         SECRET_OWNER.join.outerjoin(
@@ -130,6 +128,8 @@ _payload = (
     )
     .where(secrets.c.id == sa.bindparam("id"), living_secret)
 )
+# As in Barbican, where there are several; that is rare, and sorting even one row costs the server more than all else.
+_first_payload = _payload.order_by(encrypted_data.c.created_at).limit(1)
 _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c.value).where(
     secret_store_metadata.c.secret_id == sa.bindparam("id"), secret_store_metadata.c.deleted == sa.false()
 )
@@ -204,15 +204,16 @@ class SecretStore:
 
         def query(connection: Connection) -> SealedPayload | None:
             rows = connection.execute(_payload, parameters).all()
+            if len(rows) > 1:
+                rows = connection.execute(_first_payload, parameters).all()
             if not rows:
                 return None
-            # The first that was stored, as in Barbican. Sorting in the server, of one row, costs more than all else.
-            found = _sealed(rows[0] if len(rows) == 1 else min(rows, key=operator.itemgetter(-1)))
+            found = _sealed(rows[0])
             if found.kek_id is not None:
                 return found
             metadata = _metadata_of(connection, secret_id)
             if metadata.get("plugin_name") == STORE_CRYPTO and (rows := connection.execute(_payload, parameters).all()):
-                return _sealed(rows[0])  # another version has become the current one since, and is kept here
+                return _sealed(rows[0])  # another version is the current one since, and is kept here
             return dataclasses.replace(found, content_type=metadata.get("content_type"), metadata=metadata)
 
         return self._database.read(query)
@@ -286,7 +287,7 @@ def _living_of(project_id: str) -> sa.Select[int]:
 
 
 def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload
-    return SealedPayload(owner_of(row[:4]), *(*row[4:-3], {}, *row[-3:-1]))
+    return SealedPayload(owner_of(row[:4]), *(*row[4:-2], {}, *row[-2:]))
 
 
 def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:
