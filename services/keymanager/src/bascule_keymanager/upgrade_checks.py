@@ -93,8 +93,8 @@ def _earlier_changes(parts: Parts) -> Answer:
 def _unshared(parts: Parts) -> Answer:
     if parts.settings.messaging.barbican is not None:
         return failure(
-            f"{SHARED}, and {RELEASE} is to change them; go on when the last of it is gone, and the option is out of the "
-            "configuration file"
+            f"{SHARED}, and {RELEASE} is to change them; go on when the last of it is gone, and the option is out "
+            "of the configuration file"
         )
     return success()
 
