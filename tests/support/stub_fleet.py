@@ -63,6 +63,11 @@ def service_state(fleet):
     return json.loads((Path(fleet.config.file.variables["service_state"]) / "state.json").read_text())
 
 
+def looks(fleet):
+    """How often the service was asked for its status."""
+    return len((Path(fleet.config.file.variables["service_state"]) / "looks").read_text())
+
+
 def releases_running(fleet):
     return sorted({str(release) for found in fleet.alive().values() for release in found})
 

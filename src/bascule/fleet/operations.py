@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -229,8 +230,9 @@ def _locked(fleet: Fleet) -> Iterator[Journal]:
 
 
 def _begin(fleet: Fleet, journal: Journal, plan: Plan, planned: Facts | None) -> str:
-    refuse_on_findings(preflight(fleet, plan.target))
-    facts = fleet.observe()
+    observe = functools.cache(fleet.observe)  # one look for both: it asks the service, which takes a second
+    refuse_on_findings(preflight(fleet, plan.target, observe))
+    facts = observe()
     if facts.fingerprint != plan.fleet_fingerprint:
         raise StalePlan(plan, facts.differences(planned) if planned else [])
     return journal.begin(plan)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bascule.documents.codec import to_plain
+from bascule.documents.facts import Facts
 from bascule.errors import BasculeError, PlanRefused
 from bascule.fleet.fleet import Fleet
 from bascule.fleet.own_checks import ask_own_checks
@@ -27,9 +28,12 @@ class Finding:
     next_command: str | None = None
 
 
-def preflight(fleet: Fleet, target: Release) -> list[Finding]:
-    """Look at everything that an upgrade to `target` needs. Changes nothing; never raises BasculeError."""
-    return list(_findings(fleet, target))
+def preflight(fleet: Fleet, target: Release, observe: Callable[[], Facts] | None = None) -> list[Finding]:
+    """Look at everything that an upgrade to `target` needs. Changes nothing; never raises BasculeError.
+
+    `observe` looks at the fleet in the place of `fleet.observe`, for a caller that wants to know what was seen.
+    """
+    return list(_findings(fleet, target, observe or fleet.observe))
 
 
 def refuse_on_findings(findings: list[Finding]) -> None:
@@ -39,7 +43,7 @@ def refuse_on_findings(findings: list[Finding]) -> None:
             raise PlanRefused(finding.seen, next_command=finding.next_command)
 
 
-def _findings(fleet: Fleet, target: Release) -> Iterator[Finding]:
+def _findings(fleet: Fleet, target: Release, observe: Callable[[], Facts]) -> Iterator[Finding]:
     yield _attempt("state", lambda: _room_for_state(fleet.config.state))
     reached = True
     for node in fleet.nodes.values():
@@ -62,7 +66,7 @@ def _findings(fleet: Fleet, target: Release) -> Iterator[Finding]:
     yield _attempt("release", lambda: _files(fleet, target))
     if not reached:
         return
-    yield _attempt("fleet", lambda: _running(fleet))
+    yield _attempt("fleet", lambda: _running(observe()))
     if fleet.first_node.artefacts.is_staged(fleet.releases.get(target)) and fleet.has_command(target, "check"):
         yield _attempt("service", lambda: _own_checks(fleet, target))
     elif fleet.has_command(target, "check"):
@@ -100,8 +104,7 @@ def _files(fleet: Fleet, target: Release) -> str:
     return f"{target}: {len(folder.wheels)} wheels and the lock match their sha256"
 
 
-def _running(fleet: Fleet) -> str:
-    facts = fleet.observe()
+def _running(facts: Facts) -> str:
     running = ", ".join(map(str, facts.releases())) or "nothing"
     return f"{len(facts.instances)} instances of {running}, pin {facts.pin or 'unknown'}"
 

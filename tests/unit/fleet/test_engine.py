@@ -8,7 +8,7 @@ import time
 import urllib.request
 
 import pytest
-from support.stub_fleet import NEW, OLD, releases_running, service_state, starts
+from support.stub_fleet import NEW, OLD, looks, releases_running, service_state, starts
 
 from bascule.errors import PlanRefused
 from bascule.fleet import operations
@@ -47,6 +47,14 @@ def test_an_upgrade_ends_with_every_process_at_the_new_release(planned):
     assert service_state(fleet)["effects"] == ["expand", "migrate", "contract"]
     with urllib.request.urlopen(fleet.config.url) as answer:
         assert answer.headers["X-Bascule-Release"] == "2.0"
+
+
+def test_the_service_is_asked_once_for_each_thing_that_must_be_seen(planned):
+    fleet, path = planned
+    before = looks(fleet)
+    operations.apply(fleet, path, Silent())
+    # The fleet as it was planned for, the hold, three phases of the schema, the lifted pin, the end.
+    assert looks(fleet) - before == 7
 
 
 def test_an_applied_plan_is_refused_when_it_is_applied_again(planned):

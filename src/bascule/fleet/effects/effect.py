@@ -27,12 +27,17 @@ def _say_nothing(text: str) -> None:
 
 @dataclass(slots=True)
 class Context:
-    """What effects may use. `say` shows one line of progress; `check_mode` raises when the run is to stop."""
+    """What effects may use. `say` shows one line of progress; `check_mode` raises when the run is to stop.
+
+    An effect that ends by looking whether it came about notes its step in `looked_at`, and is not probed after that: a
+    look starts a program on a node that is busy.
+    """
 
     fleet: Fleet
     plan: Plan
     say: Callable[[str], None] = _say_nothing
     check_mode: Callable[[], None] = field(default=lambda: None)
+    looked_at: str | None = None
 
     @property
     def target(self) -> Release:

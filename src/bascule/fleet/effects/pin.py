@@ -19,7 +19,9 @@ class PinHold:
 
     def do(self, context: Context, step: Step) -> None:
         """Hold."""
-        _hold(context, step, Release.parse(str(step.args["pin"])), context.steady)
+        pin = Release.parse(str(step.args["pin"]))
+        if _hold(context, step, pin, context.steady).pin_hold == pin:
+            context.looked_at = step.id
 
     def probe(self, context: Context, step: Step) -> Seen:
         """Look at the hold."""
@@ -44,6 +46,7 @@ class PinLift:
         """Release the hold and wait until every live process works by the new pin. Raises PinStuck."""
         context.fleet.command(context.target, "pin_release", timeout_s=step.timeout_s)
         _wait_for_pin(context, step, context.target, context.target)
+        context.looked_at = step.id
 
     def probe(self, context: Context, step: Step) -> Seen:  # noqa: ARG002
         """Look at the pin and at what processes acknowledged."""
@@ -68,17 +71,17 @@ class PinLift:
         return Seen.INCONCLUSIVE if context.fleet.has_command(context.target, "pin_lower") else Seen.PASSED
 
 
-def _hold(context: Context, step: Step, pin: Release, by: Release) -> None:
+def _hold(context: Context, step: Step, pin: Release, by: Release) -> ServiceStatus:
     context.fleet.command(by, "pin_hold", timeout_s=step.timeout_s, pin=str(pin))
-    _wait_for_pin(context, step, pin, by)
+    return _wait_for_pin(context, step, pin, by)
 
 
-def _wait_for_pin(context: Context, step: Step, pin: Release, by: Release) -> None:
+def _wait_for_pin(context: Context, step: Step, pin: Release, by: Release) -> ServiceStatus:
     deadline = time.monotonic() + step.timeout_s
     while True:
         status = context.fleet.service_status(by)
         if status is not None and _works_by(status, pin):
-            return
+            return status
         if time.monotonic() > deadline:
             raise PinStuck(pin, status, step.timeout_s)
         context.check_mode()

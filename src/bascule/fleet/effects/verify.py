@@ -15,6 +15,7 @@ class Verify:
         found = _findings(context)
         if found:
             raise NotVerified(found)
+        context.looked_at = step.id
         if context.fleet.has_command(context.target, "verify"):
             context.fleet.command(context.target, "verify", timeout_s=step.timeout_s, on_line=context.say)
 
