@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both do all their own set-up.
 # ARGS passes arguments through: make demo ARGS="--break no-drain".
-.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc fuzz-keymanager clean
+.PHONY: help setup demo test check lint types arrows lock barbican adopt record-barbican clients openbao kmip corpus-status describe-api fuzz-kill fuzz-roll-back fuzz-schema fuzz-rpc fuzz-requests fuzz-keymanager clean
 ARGS ?=
 RUN = .venv/bin
 # The tests start hundreds of processes: each would compile all that it imports anew where this is set, as in images.
@@ -80,6 +80,11 @@ fuzz-schema-kill: setup  ## kill -9 every schema phase at every single statement
 
 fuzz-rpc: setup  ## stop servers and kill workers, relays and brokers under load, and count every cast
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_rpc.py $(ARGS)
+
+fuzz-requests: setup  ## ask the key manager 20,000 made-up requests on each database, and read 2,000 made-up policy files
+	BAD_REQUESTS=20000 POLICY_FILES=2000 $(RUN)/python -m pytest tests/unit/keymanager/test_keymanager_bad_requests.py \
+	    tests/integration/keymanager/test_keymanager_bad_requests_on_servers.py \
+	    tests/unit/keymanager/test_keymanager_policies.py -k "described or whatever" -n 2 $(ARGS)
 
 fuzz-keymanager: setup  ## take every part of a loaded key manager away in turn, and read back what was acknowledged
 	@PYTHONPATH=tests $(RUN)/python tests/fuzz/fuzz_keymanager.py $(ARGS)
