@@ -15,8 +15,8 @@ SEED = int(os.environ.get("BASCULE_SEED", "1"))
 KILLS = int(os.environ.get("BASCULE_KILLS", "8"))
 ROUNDS = int(os.environ.get("BASCULE_ROUNDS", "1"))
 LENIENT = Limits(mixed_answers=20, requests=200, rate_per_s=20)
-# Steps from which the short form goes back; `make fuzz-roll-back` takes every one.
-WAYS_BACK = ("migrate", "start-api:api-1", "soak:canary", "soak:final")
+# Steps from which the short form goes back, over all that came before; `make fuzz-roll-back` takes every one.
+WAYS_BACK = ("start-api:api-1", "soak:canary", "soak:final")
 EVERY_STEP = os.environ.get("BASCULE_EVERY_STEP") == "1"
 
 
