@@ -1,7 +1,10 @@
 """Real servers for the tests that ask for them: started once per run, stopped at its end, skipped out loud."""
 
+import functools
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +41,21 @@ def haproxy_factory(no_stale_servers) -> Callable[..., AbstractContextManager[HA
     """`with haproxy_factory(config) as haproxy:` runs one; it is stopped at the end of the block."""
 
     return lambda config=None: or_skip(lambda: HAProxy(config))
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory) -> Callable[[str], Path]:
+    """`unpacked(release)` is a folder with all of its wheels: what is imported from archives is compiled each time."""
+
+    @functools.cache
+    def unpack(release: str) -> Path:
+        folder = tmp_path_factory.mktemp(release)
+        for wheel in (Path(__file__).parents[1] / "releases" / release).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(folder)
+        return folder
+
+    return unpack
 
 
 @pytest.fixture

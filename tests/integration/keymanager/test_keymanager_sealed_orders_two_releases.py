@@ -28,13 +28,13 @@ OLD = max(
     for release in (Release.parse(path.name) for path in (_TWO.ROOT / "releases").iterdir())
     if release < Release.parse("2028.1")
 )
-_TWO.OLD, _TWO.WHEELS = OLD, sorted((_TWO.ROOT / "releases" / str(OLD)).glob("*.whl"))
+_TWO.OLD = OLD
 
 
 @pytest.fixture
-def old(tmp_path, config):
+def old(tmp_path, config, unpacked):
     """The old release, on a database that it made."""
-    release = _TWO.OldRelease(tmp_path, config)
+    release = _TWO.OldRelease(tmp_path, config, unpacked(str(OLD)))
     for command in ("expand", "migrate"):
         made = release.popen("db_manage", "db-manage", command)
         assert made.wait(_TWO.DEADLINE_S) == 0, (tmp_path / "db-manage.log").read_text()

@@ -32,7 +32,6 @@ from bascule_keymanager.worker.process import WorkerProcess
 
 ROOT = Path(__file__).parents[3]
 OLD = Release.parse("2026.2")
-WHEELS = sorted((ROOT / "releases" / str(OLD)).glob("*.whl"))
 DEADLINE_S = 60.0
 PAUSE = threading.Event()  # never set: between two looks at a condition
 KEY = {"type": "key", "meta": {"name": "ordered", "algorithm": "aes", "bit_length": 256}}
@@ -51,14 +50,14 @@ def wait_for(fact, what):
 class OldRelease:
     """Programs of the old release, from its wheels."""
 
-    def __init__(self, folder, config):
-        self.folder, self.config, self.running = folder, config, []
+    def __init__(self, folder, config, code):
+        self.folder, self.config, self.code, self.running = folder, config, code, []
 
     def popen(self, program, instance, *arguments, **environment):
         code = f"from bascule_keymanager.cli.{program} import main; main()"
         variables = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(map(str, WHEELS)),
+            "PYTHONPATH": str(self.code),
             "KEYMANAGER_CONFIG": str(self.config),
             "BASCULE_INSTANCE": instance,
             "BASCULE_READY_FILE": str(self.folder / f"{instance}.ready"),
@@ -131,9 +130,9 @@ def config(tmp_path, database_url):
 
 
 @pytest.fixture
-def old(tmp_path, config):
+def old(tmp_path, config, unpacked):
     """The old release, on a database that it made."""
-    release = OldRelease(tmp_path, config)
+    release = OldRelease(tmp_path, config, unpacked(str(OLD)))
     made = release.popen("db_manage", "db-manage", "expand")
     assert made.wait(DEADLINE_S) == 0, (tmp_path / "db-manage.log").read_text()
     yield release

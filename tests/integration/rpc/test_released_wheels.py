@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from itertools import product
 from pathlib import Path
 
@@ -37,21 +36,14 @@ ARGUMENTS = {"request_id": "req-1"}
 NEWER = {"accepted_at", "request_id"}  # than 2026.2
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture
+def run(unpacked):
     """Have a process of a release do something, and return its answers: `run(release, *commands)`."""
-    unpacked = {HERE: ""}
-    for release in CUT:
-        folder = tmp_path_factory.mktemp(release)
-        for wheel in (ROOT / "releases" / release).glob("*.whl"):
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(folder)
-        unpacked[release] = str(folder)
-    return lambda release, *commands: run_in(unpacked[release], release, commands)
+    return lambda release, *commands: run_in("" if release == HERE else unpacked(release), release, commands)
 
 
 def run_in(folder, release, commands):
-    environment = {**os.environ, "PYTHONPATH": folder}
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
     common = {"order": ORDER, "arguments": ARGUMENTS, "release": release.replace(HERE, "2027.1")}
     text = json.dumps([[what, {**common, **asked}] for what, asked in commands])
     command = [sys.executable, str(PROGRAM)]
