@@ -26,6 +26,7 @@ from bascule.schema import (
     Retype,
     SetNotNull,
 )
+from bascule.schema.databases import database_of
 from bascule.schema.refusals import BadChange, RowsInTheWay, StatementFailed
 
 ACCT = (
@@ -208,35 +209,30 @@ def base(any_db):
 
 def picture(db):
     """Return the whole schema as the database tells it, but for the state tables."""
-    inspector = sa.inspect(db)
-    found = {}
-    for table in sorted(inspector.get_table_names()):
-        if table.startswith("bascule_"):
-            continue
-        found[table] = {
-            "columns": [
-                (c["name"], str(c["type"]), c["nullable"], str(c["default"])) for c in inspector.get_columns(table)
-            ],
-            "indexes": sorted(
-                (i["name"], tuple(i["column_names"]), bool(i["unique"])) for i in inspector.get_indexes(table)
-            ),
-            "unique": sorted(
-                (u["name"] or "", tuple(u["column_names"])) for u in inspector.get_unique_constraints(table)
-            ),
-            "checks": sorted((c["name"] or "", c["sqltext"]) for c in inspector.get_check_constraints(table)),
-            "keys": sorted(
-                (k["name"] or "", tuple(k["constrained_columns"])) for k in inspector.get_foreign_keys(table)
-            ),
-            "triggers": triggers(db, table),
-        }
-    return found
-
-
-def triggers(db, table):
-    from bascule.schema.databases import database_of
-
     with db.begin() as connection:
-        return sorted(database_of(connection.dialect).triggers(connection, table))
+        inspector = sa.inspect(connection)
+        tables = [table for table in sorted(inspector.get_table_names()) if not table.startswith("bascule_")]
+        columns, indexes, unique, checks, keys = (
+            {table: items for (_, table), items in look(filter_names=tables).items()}
+            for look in (
+                inspector.get_multi_columns,
+                inspector.get_multi_indexes,
+                inspector.get_multi_unique_constraints,
+                inspector.get_multi_check_constraints,
+                inspector.get_multi_foreign_keys,
+            )
+        )
+        return {
+            table: {
+                "columns": [(c["name"], str(c["type"]), c["nullable"], str(c["default"])) for c in columns[table]],
+                "indexes": sorted((i["name"], tuple(i["column_names"]), bool(i["unique"])) for i in indexes[table]),
+                "unique": sorted((u["name"] or "", tuple(u["column_names"])) for u in unique[table]),
+                "checks": sorted((c["name"] or "", c["sqltext"]) for c in checks[table]),
+                "keys": sorted((k["name"] or "", tuple(k["constrained_columns"])) for k in keys[table]),
+                "triggers": sorted(database_of(connection.dialect).triggers(connection, table)),
+            }
+            for table in tables
+        }
 
 
 def refused(db, sql):
