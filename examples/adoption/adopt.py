@@ -98,7 +98,7 @@ def main() -> int:
             make_project(fleet.config.url, token)
             if options.control:
                 return control(fleet, workload, work / "control", options)
-            found = [measure(fleet, way, workload, work / way.name, options) for way in ways(options)]
+            found = [measure(fleet, way, workload, work / way.name, options) for way in ways(options, folder)]
         summarise(found)
         return CODES[worst([evidence.verdict for _, evidence in found])]
     except BasculeError as refused:
@@ -108,8 +108,8 @@ def main() -> int:
         return 1
 
 
-def ways(options: argparse.Namespace) -> Iterator[Way]:
-    """Yield the ways in their order."""
+def ways(options: argparse.Namespace, folder: Path) -> Iterator[Way]:
+    """Yield the ways in their order; before the one that leaves Barbican behind, the configuration file says so."""
     page = commands(PAGE.read_text())
     known = {
         "forward": Way("forward", BARBICAN, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
@@ -118,6 +118,8 @@ def ways(options: argparse.Namespace) -> Iterator[Way]:
         "onward": Way("onward", OURS, NEXT, [page["Go on"][0]], page["Go on"][1]),
     }
     for name in options.ways.split(","):
+        if name == "onward":
+            share_no_longer(folder / "config" / "barbican.conf")
         yield known[name]
 
 
@@ -287,6 +289,14 @@ def write_configuration(
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
     path.write_text(textwrap.dedent(conf) + lines + "\n")
+
+
+def share_no_longer(path: Path) -> None:
+    """Have the processes that are started from now on leave Barbican's queue alone."""
+    before = path.read_text()
+    after = before.replace("share_with_barbican = True", "share_with_barbican = False")
+    assert after != before
+    path.write_text(after)
 
 
 def write_fleet(folder: Path, options: argparse.Namespace, haproxy: HAProxy) -> None:
