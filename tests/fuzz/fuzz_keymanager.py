@@ -42,7 +42,9 @@ def main():
         found = list(_all(work, arguments))
     _print_table(found)
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(each) for each in found], indent=2) + "\n", encoding="utf-8")
+        arguments.json.write_text(
+            json.dumps([_plain(asdict(each)) for each in found], indent=2) + "\n", encoding="utf-8"
+        )
     return 1 if any(each.wrong for each in found) else 0
 
 
@@ -92,6 +94,13 @@ def _print_table(found):
 
 def _say(line):
     print(line, file=sys.stderr, flush=True)
+
+
+def _plain(value):
+    """Return the same with text for keys: what failed is counted by status and words."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else " ".join(map(str, key)): _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":
