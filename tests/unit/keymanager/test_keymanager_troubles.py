@@ -54,9 +54,11 @@ def test_a_file_that_cannot_be_opened_is_away(tmp_path):
 
 def test_a_full_disk_refuses_writes_clearly_and_keeps_nobody_from_reading(client, keymanager, capsys):
     def limit(pages):
-        with keymanager.database.writer.connect() as connection:
+        def on_the_connection_that_writes(connection):
             now = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {now + pages}")
+
+        keymanager.database.write(on_the_connection_that_writes)
 
     kept = client.simulate_post("/v1/secrets", json=TEXT)
     limit(0)
