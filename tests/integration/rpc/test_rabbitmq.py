@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 import threading
 
 import pytest
@@ -177,6 +178,15 @@ def test_a_broker_that_is_away_is_told_to_whoever_sends():
     transport = RabbitTransport("rabbit://a:b@127.0.0.1:1/", send_retries=0)
     with pytest.raises(BrokerUnreachable, match="the broker took no message for worker"):
         transport.send("worker", message(1))
+
+
+def test_a_broker_that_is_away_is_waited_for_once_by_whoever_stops():
+    transport = RabbitTransport("rabbit://a:b@127.0.0.1:1/")
+    assert transport.receive("worker", "me", lambda _message: True) is None
+    assert not transport.drain(0.5)
+    began = time.monotonic()
+    transport.close()
+    assert time.monotonic() - began < 5  # of the ten seconds that it may take
 
 
 def test_the_services_own_options_are_used_and_not_changed(world):

@@ -22,6 +22,8 @@ from bascule.rpc.reply import CallTimedOut
 
 __all__ = ["BrokerUnreachable", "RabbitTransport"]
 
+_LAST_WORD_S = 1.0  # for a broker that did not answer before
+
 
 class BrokerUnreachable(RpcError):
     """A message could not be given to the broker; whether it arrived is not known."""
@@ -148,10 +150,14 @@ class RabbitTransport:
         return all(confirmed)
 
     def close(self, timeout_s: float = 10.0) -> None:
-        """Drain and hang up. Call it when nothing is in hand any more."""
-        self.drain(timeout_s)
+        """Drain and hang up. Call it when nothing is in hand any more.
+
+        Where the broker did not confirm the drain it is away, and is not waited for again: it gives to others whatever
+        was not ended.
+        """
+        is_confirmed = self.drain(0.0 if self._draining else timeout_s)
         for each in self._intakes.values():
-            each.close(timeout_s)
+            each.close(timeout_s if is_confirmed else min(timeout_s, _LAST_WORD_S))
         self._transport.cleanup()
 
     def _intake(self, topic: str) -> Intake | None:

@@ -32,17 +32,19 @@ frontend clients
     default_backend {backend}
 
 backend {backend}
-    balance roundrobin
+    balance {balance}
     {check}
     server-template slot 1-{slots} 127.0.0.1:1 {check_server} disabled
 """
 
 
-def one_backend(backend: str = "api", *, slots: int = 8, check_path: str | None = None) -> str:
+def one_backend(
+    backend: str = "api", *, slots: int = 8, check_path: str | None = None, balance: str = "roundrobin"
+) -> str:
     """Return a configuration with one backend of free slots; with a path, each server is checked over HTTP there."""
     check = f"option httpchk GET {check_path}" if check_path else "# servers are not checked"
     check_server = "check inter 1s fall 3 rise 1" if check_path else ""
-    return _ONE_BACKEND.format(backend=backend, slots=slots, check=check, check_server=check_server)
+    return _ONE_BACKEND.format(backend=backend, slots=slots, check=check, check_server=check_server, balance=balance)
 
 
 class HAProxy:
