@@ -1,4 +1,4 @@
-"""Real Barbican and our key manager, ready to measure: two processes each behind HAProxy, one MariaDB, one Keystone.
+"""Real Barbican and our key manager, ready to measure: two processes each behind HAProxy, one server, one Keystone.
 
 Both begin with the same tables: Barbican fills its own through its API, ours takes a copy of them over as an operator
 would (`keymanager-db-manage expand`, `migrate`, `contract`).
@@ -17,12 +17,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import pymysql
-import sqlalchemy as sa
+from keymanager_databases import DatabaseServer, Statement
 
-from bascule.testing.servers import HAProxy, MariaDB
-from bascule.testing.servers.packages import find_program
+from bascule.testing.servers import HAProxy
 from bascule.testing.servers.ports import free_port
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
@@ -98,33 +97,22 @@ class Side:
     name: str
     port: int
     pids: tuple[int, ...]
+    server: DatabaseServer
     database: str
 
-    def statements(self, ask: Callable[[], object]) -> list[str]:
+    def statements(self, ask: Callable[[], object]) -> list[Statement]:
         """Return what the server was asked on this side's database while `ask` ran, as its own log has it."""
-        with _connected(self.database) as connection, connection.cursor() as cursor:
-            cursor.execute("SET GLOBAL log_output = 'TABLE'")
-            cursor.execute("TRUNCATE mysql.general_log")
-            cursor.execute("SET GLOBAL general_log = ON")
-            try:
-                ask()
-            finally:
-                cursor.execute("SET GLOBAL general_log = OFF")
-            cursor.execute(
-                "SELECT argument FROM mysql.general_log WHERE command_type IN ('Query', 'Execute') "
-                "AND thread_id <> connection_id() ORDER BY event_time"
-            )
-            return [bytes(text).decode() if isinstance(text, bytes) else str(text) for (text,) in cursor.fetchall()]
+        return self.server.statements(self.database, ask)
 
     def standing_ids(self) -> set[str]:
         """Return the ids of rows that a request refers to, rather than makes."""
-        with _connected(self.database) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM projects UNION SELECT id FROM kek_data")
-            return {row[0] for row in cursor.fetchall()}
+        return {
+            row[0] for row in self.server.rows(self.database, "SELECT id FROM projects UNION SELECT id FROM kek_data")
+        }
 
-    def connect(self) -> pymysql.Connection:
+    def connect(self) -> Any:  # the driver's own
         """Return a connection of a bare driver."""
-        return _connected(self.database)
+        return self.server.connect(self.database)
 
     def cpu_s(self) -> float:
         """Return the CPU seconds that its processes and their children have used so far."""
@@ -136,25 +124,29 @@ class Side:
 
 
 @contextlib.contextmanager
-def sides(folder: Path, cache: Path, say: Callable[[str], None]) -> Iterator[tuple[Side, Side, str, list[str]]]:
+def sides(
+    folder: Path, cache: Path, kind: type[DatabaseServer], say: Callable[[str], None]
+) -> Iterator[tuple[Side, Side, str, list[str]]]:
     """Start everything; yield ours, Barbican's, a member's token, and the ids of secrets that have a payload."""
     say(f"installing Barbican {BARBICAN} and Keystone {KEYSTONE} (once)")
-    programs, keystone_programs = _install_barbican(cache), install(cache, "keystone", KEYSTONE)
+    programs, keystone_programs = _install_barbican(cache, kind.barbican_driver), install(cache, "keystone", KEYSTONE)
     kek = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     password = secrets.token_urlsafe(12)
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(MariaDB())
+        server = stack.enter_context(kind.started())
         url = stack.enter_context(keystone(keystone_programs, folder / "keystone", password))
         middleware = "[keystone_authtoken]\n" + _lines(identity.service_user(url, password))
         token = identity.make_people(url, password)["member"].token
         theirs, ours = (server.new_database() for _ in range(2))
         say("filling Barbican's tables")
         values = {"kek": kek, "identity": middleware}
-        barbican = stack.enter_context(_barbican(programs, folder / "barbican", values | {"database": theirs}))
-        ids = _fill(barbican, token, server, theirs)
-        _copy(server, theirs, ours)
+        barbican = stack.enter_context(_barbican(programs, folder / "barbican", values, server, theirs))
+        ids = _fill(barbican, token, say)
+        server.copy(theirs, ours)
         say("taking a copy of them over")
-        keymanager = stack.enter_context(_ours(folder / "ours", values | {"database": ours}))
+        keymanager = stack.enter_context(_ours(folder / "ours", values, server, ours))
+        server.settle(theirs)
+        server.settle(ours)
         yield keymanager, barbican, token, ids
 
 
@@ -163,25 +155,26 @@ def token_of(token: str) -> dict[str, str]:
     return {"X-Auth-Token": token}
 
 
-def _install_barbican(cache: Path) -> Path:
+def _install_barbican(cache: Path, driver: str) -> Path:
     programs = install(cache, "barbican", BARBICAN)
     uv = Path(sys.executable).with_name("uv")
     to = ["--python", programs / "python", "--exclude-newer", AS_OF]
-    subprocess.run([uv, "pip", "install", "--quiet", *to, "PyMySQL"], check=True)
+    subprocess.run([uv, "pip", "install", "--quiet", *to, driver], check=True)
     return programs
 
 
 @contextlib.contextmanager
-def _barbican(programs: Path, folder: Path, values: Mapping[str, str]) -> Iterator[Side]:
+def _barbican(
+    programs: Path, folder: Path, values: Mapping[str, str], server: DatabaseServer, url: str
+) -> Iterator[Side]:
     home = folder / ".barbican"
     home.mkdir(parents=True)
-    config = home / "barbican.conf"
-    config.write_text(_BARBICAN_CONF.format(**values | {"database": values["database"].replace("utf8mb4", "utf8")}))
+    database = server.barbican_url(url)
+    (home / "barbican.conf").write_text(_BARBICAN_CONF.format(**values, database=database))
     paste = folder / "barbican-api-paste.ini"
     paste.write_bytes((programs.parent / "etc" / "barbican" / paste.name).read_bytes())
     (folder / "barbican_wsgi.py").write_text(_WSGI.format(paste=paste))
     environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "PYTHONPATH": str(folder)}
-    database = values["database"].replace("utf8mb4", "utf8")
     _run([programs / "barbican-db-manage", "-d", database, "upgrade"], environment, folder)
     with contextlib.ExitStack() as stack:
         ports, pids = [], []
@@ -191,14 +184,14 @@ def _barbican(programs: Path, folder: Path, values: Mapping[str, str]) -> Iterat
             started = _started([programs / "gunicorn", "-c", settings], environment, folder, f"api-{number}")
             pids.append(stack.enter_context(started))
             ports.append(port)
-        yield _balanced(stack, "Barbican", ports, pids, values["database"])
+        yield Side("Barbican", _balanced(stack, ports), tuple(pids), server, url)
 
 
 @contextlib.contextmanager
-def _ours(folder: Path, values: Mapping[str, str]) -> Iterator[Side]:
+def _ours(folder: Path, values: Mapping[str, str], server: DatabaseServer, url: str) -> Iterator[Side]:
     folder.mkdir(parents=True)
     config = folder / "keymanager.conf"
-    config.write_text(_OURS_CONF.format(**values))
+    config.write_text(_OURS_CONF.format(**values, database=url))
     environment = {**os.environ, "KEYMANAGER_CONFIG": str(config)}
     for phase in ("expand", "migrate", "contract"):
         _run(_ours_command("db_manage", phase), environment, folder)
@@ -209,74 +202,42 @@ def _ours(folder: Path, values: Mapping[str, str]) -> Iterator[Side]:
             own = {"BASCULE_LISTEN": f"127.0.0.1:{port}", "BASCULE_INSTANCE": name, "BASCULE_DRAIN_S": "0"}
             pids.append(stack.enter_context(_started(_ours_command("api"), environment | own, folder, name)))
             ports.append(port)
-        yield _balanced(stack, "bascule", ports, pids, values["database"])
+        yield Side("bascule", _balanced(stack, ports), tuple(pids), server, url)
 
 
 def _ours_command(program: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"from bascule_keymanager.cli.{program} import main; main()", *arguments]
 
 
-def _balanced(stack: contextlib.ExitStack, name: str, ports: list[int], pids: list[int], database: str) -> Side:
+def _balanced(stack: contextlib.ExitStack, ports: list[int]) -> int:
     for port in ports:
         _await(f"http://127.0.0.1:{port}/")
     servers = "\n".join(f"    server s{number} 127.0.0.1:{port}" for number, port in enumerate(ports))
-    balancer = stack.enter_context(HAProxy(_BALANCER.format(servers=servers)))
-    return Side(name, balancer.port, tuple(pids), database)
+    return stack.enter_context(HAProxy(_BALANCER.format(servers=servers))).port
 
 
-def _fill(side: Side, token: str, server: MariaDB, url: str) -> list[str]:
-    """Make secrets through the API, and thousands more of the same kind in the tables; return those of the API."""
+def _fill(side: Side, token: str, say: Callable[[str], None]) -> list[str]:
+    """Make secrets through the API, and thousands more of the same kind in the tables; return some with a payload."""
+    ids: list[str] = []
+    try:
+        while len(ids) < _READABLE:
+            ids.append(_make(side.port, token))
+    except urllib.error.HTTPError as refused:
+        if not ids:
+            raise
+        say(f"{side.name} answers {refused.code} to secret {len(ids) + 1}: the others are copies in its tables")
+    side.server.multiply(side.database, ids[0], _LISTED - len(ids))
+    if len(ids) == _READABLE:
+        return ids
+    return [row[0] for row in side.server.rows(side.database, f"SELECT id FROM secrets ORDER BY id LIMIT {_READABLE}")]
+
+
+def _make(port: int, token: str) -> str:
     body = json.dumps({"name": "made", "payload": PAYLOAD, "payload_content_type": "text/plain"}).encode()
-    ids = []
-    for _ in range(_READABLE):
-        headers = {"Content-Type": "application/json", **token_of(token)}
-        wanted = urllib.request.Request(f"http://127.0.0.1:{side.port}/v1/secrets", body, headers)
-        with urllib.request.urlopen(wanted, timeout=60) as answer:
-            ids.append(json.load(answer)["secret_ref"].rpartition("/")[2])
-    database = _name(url)
-    columns = {
-        table: server.sql(f"SELECT group_concat(concat('`', column_name, '`')) FROM information_schema.columns "
-                          f"WHERE table_schema = '{database}' AND table_name = '{table}' AND column_name NOT IN {but}")
-        for table, but in (
-            ("secrets", "('id')"), ("secret_store_metadata", "('id', 'secret_id')"),
-            ("encrypted_data", "('id', 'secret_id')"),
-        )
-    }  # fmt: skip
-    one = f"(SELECT * FROM secrets WHERE id = '{ids[0]}') one"
-    more = f"SELECT uuid(), {columns['secrets']} FROM seq_1_to_{_LISTED - _READABLE} CROSS JOIN {one}"
-    server.sql(f"INSERT INTO secrets (id, {columns['secrets']}) {more}", database)
-    for table in ("secret_store_metadata", "encrypted_data"):
-        read = ", ".join(f"one.{name}" for name in columns[table].split(","))
-        like = f"(SELECT * FROM {table} WHERE secret_id = '{ids[0]}') one"
-        bare = f"NOT EXISTS (SELECT 1 FROM {table} there WHERE there.secret_id = secrets.id)"
-        rows = f"SELECT uuid(), secrets.id, {read} FROM secrets CROSS JOIN {like} WHERE {bare}"
-        server.sql(f"INSERT INTO {table} (id, secret_id, {columns[table]}) {rows}", database)
-    return ids
-
-
-def _copy(server: MariaDB, source: str, target: str) -> None:
-    """Copy one database into another, with all its keys."""
-    dump = find_program("mariadb-dump")
-    assert dump is not None, "the server's own programs are there"
-    client = dump.with_name("mariadb")
-    password = source.partition("://")[2].partition("@")[0]
-    user, _, secret = password.partition(":")
-    access = ["--no-defaults", "--protocol=tcp", "--host=127.0.0.1", f"--port={server.port}", f"--user={user}"]
-    environment = {**os.environ, "MYSQL_PWD": secret}
-    dumped = subprocess.run([dump, *access, _name(source)], env=environment, check=True, capture_output=True)
-    subprocess.run([client, *access, _name(target)], env=environment, check=True, input=dumped.stdout)
-
-
-def _connected(url: str) -> pymysql.Connection:
-    parts = sa.make_url(url)
-    return pymysql.connect(
-        host=parts.host, port=int(parts.port or 0), user=parts.username or "", password=str(parts.password or ""),
-        database=parts.database, autocommit=True, charset="utf8mb4",
-    )  # fmt: skip
-
-
-def _name(url: str) -> str:
-    return url.rpartition("/")[2].partition("?")[0]
+    headers = {"Content-Type": "application/json", **token_of(token)}
+    wanted = urllib.request.Request(f"http://127.0.0.1:{port}/v1/secrets", body, headers)
+    with urllib.request.urlopen(wanted, timeout=60) as answer:
+        return str(json.load(answer)["secret_ref"].rpartition("/")[2])
 
 
 def _lines(section: Mapping[str, str]) -> str:
