@@ -58,6 +58,9 @@ CODES: dict[Verdict, int] = {"PASS": 0, "REFUSE": 1, "INCONCLUSIVE": 3}
 # What Barbican's worker has forgotten is done by ours two minutes later.
 ORDERS_S = 200.0
 
+# Long enough that each side gives some hundred answers while both run, with a Barbican that answers the fewer.
+_MIXED_S = 15.0
+
 
 @dataclass(frozen=True)
 class Way:
@@ -309,6 +312,7 @@ def write_fleet(folder: Path, options: argparse.Namespace, haproxy: HAProxy) -> 
         haproxy=haproxy,
         ports=(21100, 21199),
         releases=options.releases.absolute(),
+        canary_s=_MIXED_S,
     )
 
 
@@ -365,7 +369,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=47.0, help="requests per second; polls and probes come on top")
     parser.add_argument("--preload", type=int, default=300, help="secrets that are made before each way")
     parser.add_argument("--baseline-s", type=float, default=15.0, help="seconds of load before each way")
-    parser.add_argument("--tail-s", type=float, default=15.0, help="seconds of load after it")
+    parser.add_argument("--tail-s", type=float, default=25.0, help="seconds of load after it")
     parser.add_argument("--least-rate", type=float, default=50.0, help="a slower load says nothing")
     parser.add_argument("--least-mixed", type=int, default=300, help="answers that each side must give while both run")
     parser.add_argument("--seed", type=int, default=1, help="seed of the load")

@@ -15,8 +15,12 @@ def write_fleet_file(
     haproxy: HAProxy,
     ports: tuple[int, int],
     releases: Path | None = None,
+    canary_s: float | None = None,
 ) -> None:
-    """Write it; `releases` has those that the recipe does not bring, `ports` the first and the last of the API's."""
+    """Write it; `releases` has those that the recipe does not bring, `ports` the first and the last of the API's.
+
+    `canary_s` is how long the first new process is watched, where it is not to be bascule's own default.
+    """
     own = f'releases = "{releases}"\n' if releases is not None else ""
     said = "".join(f'{variable} = "{value}"\n' for variable, value in variables.items())
     balancer = f"""\
@@ -42,4 +46,5 @@ def write_fleet_file(
     path.write_text(
         f'[fleet]\nname = "{name}"\nrecipe = "barbican"\n{own}state = "state"\n\n[variables]\n{said}\n'
         + textwrap.dedent(balancer)
+        + (f"\n[policy]\ncanary_s = {canary_s}\n" if canary_s is not None else "")
     )
