@@ -37,20 +37,15 @@ _PARTS = 32
 _KEEP_S = 60.0
 _MOST = 10_000  # projects; some hundred bytes each
 
-_ours = secret_counts.join(projects, projects.c.id == secret_counts.c.project_id)
-_notes = (
-    sa.select(
-        sa.func.coalesce(sa.func.sum(secret_counts.c.living), 0),
-        sa.func.coalesce(sa.func.sum(secret_counts.c.expiring_changes), 0),
-    )
-    .select_from(_ours)
-    .where(projects.c.external_id == sa.bindparam("external"))
-)
+_project = sa.select(projects.c.id).where(projects.c.external_id == sa.bindparam("external")).scalar_subquery()
+_notes = sa.select(
+    sa.func.coalesce(sa.func.sum(secret_counts.c.living), 0),
+    sa.func.coalesce(sa.func.sum(secret_counts.c.expiring_changes), 0),
+).where(secret_counts.c.project_id == _project)
 _noted = _notes.subquery("noted")
 _counted = (
     sa.select(sa.func.count().label("total"), sa.func.min(secrets.c.expiration).label("expires"))
-    .select_from(secrets.join(projects, projects.c.id == secrets.c.project_id))
-    .where(projects.c.external_id == sa.bindparam("external"), living_secret)
+    .where(secrets.c.project_id == _project, living_secret)
     .subquery("counted")
 )
 _both = sa.select(_counted.c.total, _counted.c.expires, *_noted.c).select_from(_counted.join(_noted, sa.true()))
