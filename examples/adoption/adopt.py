@@ -50,7 +50,7 @@ from barbican_recording.servers import KEYSTONE, install, keystone
 from fleet_file import write_fleet_file
 
 ROOT = Path(__file__).resolve().parents[2]
-BARBICAN, OURS, NEXT = (Release.parse(name) for name in ("23.0.0", "2026.2.1", "2027.2"))
+OURS, NEXT = Release.parse("2026.2.1"), Release.parse("2027.2")
 BASCULE = [sys.executable, "-m", "bascule.cli"]
 PAGE = ROOT / "docs" / "howto" / "adopt-a-running-barbican.md"
 WORKLOAD = Path(__file__).with_name("workload.toml")
@@ -96,8 +96,8 @@ def main() -> int:
         with contextlib.ExitStack() as stack:
             fleet, token = start_servers(stack, folder, options)
             workload = write_workload(work / "workload.toml", token)
-            say(f"starting Barbican {BARBICAN}: two API processes and a worker, beside one Keystone")
-            bascule(folder, "fleet", "start", str(BARBICAN))
+            say(f"starting Barbican {options.barbican}: two API processes and a worker, beside one Keystone")
+            bascule(folder, "fleet", "start", str(options.barbican))
             make_project(fleet.config.url, token)
             if options.control:
                 return control(fleet, workload, work / "control", options)
@@ -113,11 +113,11 @@ def main() -> int:
 
 def ways(options: argparse.Namespace, folder: Path) -> Iterator[Way]:
     """Yield the ways in their order; before the one that leaves Barbican behind, the configuration file says so."""
-    page = commands(PAGE.read_text())
+    page, barbican = commands(PAGE.read_text()), options.barbican
     known = {
-        "forward": Way("forward", BARBICAN, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
-        "back": Way("back", BARBICAN, OURS, [], page["Go back"][0], mode="rolled-back"),
-        "again": Way("again", BARBICAN, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
+        "forward": Way("forward", barbican, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
+        "back": Way("back", barbican, OURS, [], page["Go back"][0], mode="rolled-back"),
+        "again": Way("again", barbican, OURS, [page["Look, plan, and make everything ready"][0]], page["Adopt"][0]),
         "onward": Way("onward", OURS, NEXT, [page["Go on"][0]], page["Go on"][1]),
     }
     for name in options.ways.split(","):
@@ -170,9 +170,9 @@ def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Nam
 
     That is what the adoption must not be blamed for, and goes round.
     """
-    worker = InstanceName("worker-1", BARBICAN)
-    node, recipe = fleet.first_node, fleet.recipe(BARBICAN)
-    variables = fleet.variables(node, BARBICAN)
+    worker = InstanceName("worker-1", options.barbican)
+    node, recipe = fleet.first_node, fleet.recipe(options.barbican)
+    variables = fleet.variables(node, options.barbican)
     words = recipe.expand(recipe.file.roles["worker"].command, variables)
     environment = {"PATH": os.environ["PATH"], **fleet.environment(recipe, variables)}
     with loading(fleet, workload, directory, options) as load:
@@ -190,10 +190,10 @@ def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Nam
             another.wait(60)
     run = operations.run_document(fleet)
     assert run is not None, "the fleet was started"
-    evidence = judge(load.history, run, (), source=BARBICAN, target=BARBICAN)
+    evidence = judge(load.history, run, (), source=options.barbican, target=options.barbican)
     print(
-        f"Barbican {BARBICAN} alone, one worker replaced by another at {evidence.load_rate_per_s:.1f} requests/s: "
-        f"{evidence.failed} requests failed, {evidence.orders.lost} of {evidence.orders.accepted} orders lost"
+        f"Barbican {options.barbican} alone, one worker replaced by another at {evidence.load_rate_per_s:.1f} "
+        f"requests/s: {evidence.failed} requests failed, {evidence.orders.lost} of {evidence.orders.accepted} orders lost"
     )
     return 0
 
@@ -360,9 +360,10 @@ def remove_earlier(work: Path) -> None:
 
 def read_options() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description="Adopt a running Barbican 23, and go back, under load.")
+    parser = argparse.ArgumentParser(description="Adopt a running Barbican, and go back, under load.")
     parser.add_argument("--work", type=Path, default=Path("build/adoption"), help="fleet, logs and reports")
     parser.add_argument("--cache", type=Path, default=Path("build/peers"), help="where Keystone is installed, once")
+    parser.add_argument("--barbican", type=Release.parse, default="23.0.0", help="its release; or 22.0.0")
     parser.add_argument("--releases", type=Path, default=ROOT / "releases", help="releases of the key manager")
     parser.add_argument("--ways", default="forward,back,again,onward", help="which ways to go, in this order")
     parser.add_argument("--control", action="store_true", help="only measure what Barbican loses by itself")

@@ -40,14 +40,14 @@ def releases():
     return Releases.load(FOLDER / "releases")
 
 
-@pytest.mark.parametrize("name", ["14.0.2", "15.0.1", "23.0.0"])
+@pytest.mark.parametrize("name", ["14.0.2", "15.0.1", "22.0.0", "23.0.0"])
 def test_every_file_of_a_release_is_the_one_its_manifest_vouches_for(releases, name):
     folder = releases.get(name)
     folder.verify_files()
     assert f"barbican=={name} " in folder.lock.read_text()
 
 
-@pytest.mark.parametrize("name", ["14.0.2", "15.0.1", "23.0.0"])
+@pytest.mark.parametrize("name", ["14.0.2", "15.0.1", "22.0.0", "23.0.0"])
 def test_every_dependency_is_pinned_with_hashes_and_names_no_index(releases, name):
     text = releases.get(name).lock.read_text().replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.strip()]
@@ -182,7 +182,13 @@ def test_every_command_of_the_page_on_adoption_is_one_that_there_is(monkeypatch,
     for line in lines:
         outcome = CliRunner().invoke(cli, line.split()[1:])
         assert outcome.exit_code == 1, line  # refused for want of a fleet, rather than not understood
-    ways = {way.name: way for way in adopt.ways(argparse.Namespace(ways="forward,back,again,onward"))}
+    options = argparse.Namespace(ways="forward,back,again,onward", barbican=Release.parse("22.0.0"))
+    (tmp_path / "config").mkdir()
+    shared = tmp_path / "config" / "barbican.conf"
+    shared.write_text("[queue]\nshare_with_barbican = True\n")
+    ways = {way.name: way for way in adopt.ways(options, tmp_path)}
+    assert "share_with_barbican = False" in shared.read_text()  # before the way from which there is no way back
+    assert [str(ways[name].source) for name in ("forward", "onward")] == ["22.0.0", "2026.2.1"]
     assert [str(ways[name].target) for name in ("forward", "onward")] == ["2026.2.1", "2027.2"]
     assert "roll-back" in ways["back"].go
     assert all(f"--to {way.target}" in way.prepare[0] for way in ways.values() if way.prepare)
