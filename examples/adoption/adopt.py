@@ -193,7 +193,8 @@ def control(fleet: Fleet, workload: Path, directory: Path, options: argparse.Nam
     evidence = judge(load.history, run, (), source=options.barbican, target=options.barbican)
     print(
         f"Barbican {options.barbican} alone, one worker replaced by another at {evidence.load_rate_per_s:.1f} "
-        f"requests/s: {evidence.failed} requests failed, {evidence.orders.lost} of {evidence.orders.accepted} orders lost"
+        f"requests/s: {evidence.failed} requests failed, "
+        f"{evidence.orders.lost} of {evidence.orders.accepted} orders lost"
     )
     return 0
 
