@@ -16,6 +16,9 @@ from bascule.lifecycle.inflight import InFlight, UnfinishedRequest, set_current
 
 __all__ = ["WorkerLife"]
 
+# How long the hook of the stop waits for that of the drain, which a process without requests has only just begun.
+_HOOK_S = 2.0
+
 
 class WorkerLife:
     """A mixin before a gunicorn worker class, whose attributes it uses."""
@@ -34,7 +37,7 @@ class WorkerLife:
         self.board: Board = self.app.board
         self.in_flight = InFlight(ledger=self.board.ledger)
         set_current(self.in_flight)
-        self._draining = False
+        self._drain_hook: threading.Thread | None = None
         self.cfg.set("graceful_timeout", self.settings.deadline_s)
         self.board.outcome = Outcome.NOT_SERVING
         # Nothing is built yet: a stop that came during the fork may end this process on the spot.
@@ -62,10 +65,10 @@ class WorkerLife:
 
     def begin_drain(self) -> None:
         """Run the hook of the drain, once."""
-        if not self._draining:
-            self._draining = True
+        if self._drain_hook is None:
             # In a thread: a slow database must not keep the loop from handing out the last requests.
-            threading.Thread(target=self.settings.on_drain, name="on_drain", daemon=True).start()
+            self._drain_hook = threading.Thread(target=self.settings.on_drain, name="on_drain", daemon=True)
+            self._drain_hook.start()
 
     def end(self, unfinished: Sequence[UnfinishedRequest], unread: int) -> None:
         """Say goodbye and tell how it went; ends the process here and now when something is abandoned."""
@@ -73,6 +76,8 @@ class WorkerLife:
             self.settings.log.error("abandoned %s after %.1f s", request, request.age_s)
         if unread:
             self.settings.log.error("abandoned %d connections whose request had not been read", unread)
+        if self._drain_hook is not None:
+            self._drain_hook.join(_HOOK_S)
         self.settings.on_stop()
         if unfinished or unread:
             self.board.outcome = Outcome.ABANDONED

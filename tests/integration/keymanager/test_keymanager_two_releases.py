@@ -245,10 +245,11 @@ def messages(parts):
 
 
 def triggers(parts):
-    sqlite = parts.database.dialect == "sqlite"
-    names = (
-        "name FROM sqlite_master WHERE type = 'trigger'" if sqlite else "trigger_name FROM information_schema.triggers"
-    )
+    names = {
+        "sqlite": "name FROM sqlite_master WHERE type = 'trigger'",
+        "postgresql": "trigger_name FROM information_schema.triggers",
+        "mysql": "trigger_name FROM information_schema.triggers WHERE trigger_schema = database()",
+    }[parts.database.dialect]
     with parts.database.reader.connect() as connection:
         return set(connection.execute(sa.text(f"SELECT {names}")).scalars())
 
