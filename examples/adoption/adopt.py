@@ -287,6 +287,10 @@ def write_configuration(
         enabled_crypto_plugins = simple_crypto
         [simple_crypto_plugin]
         kek = '{kek}'
+        # Barbican's own default from 23 on, and ours; 22 would ask for its old roles.
+        [oslo_policy]
+        enforce_new_defaults = True
+        enforce_scope = True
         [keystone_authtoken]
         """
     lines = "\n".join(f"{name} = {value}" for name, value in token_check.items())
