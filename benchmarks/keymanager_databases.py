@@ -204,8 +204,9 @@ class OnPostgreSQL(DatabaseServer):
         _pipe([dump, *access, _name(source)], take, {"PGPASSWORD": str(parts.password)})
 
     def settle(self, url: str) -> None:
-        """Do what autovacuum does in its next minute."""
-        self._run(url, "VACUUM ANALYZE")
+        """Do what autovacuum does in its next minute, when what was written is on disk."""
+        for command in ("CHECKPOINT", "VACUUM", "ANALYZE"):
+            self._run(url, command)
 
     def statements(self, url: str, ask: Callable[[], object]) -> list[Statement]:
         """Return what this database was asked while `ask` ran, as the server's own log has it."""

@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -71,6 +72,14 @@ def taken(listener):
             connected += state == "01"
             waiting += int(queues.partition(":")[2], 16) if state == "0A" else 0
     return 0 if waiting else connected
+
+
+def main_loop_wakes(running):
+    """Return how often the first thread of the process that answers has been woken."""
+    main = running.process.pid
+    (worker,) = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+    status = Path(f"/proc/{worker}/task/{worker}/status").read_text()
+    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
 
 
 def test_the_linger_that_the_drain_relies_on_still_has_its_name_in_gunicorn():
@@ -145,6 +154,42 @@ def test_fifty_requests_in_flight_are_all_answered(run, listener):
     assert requests.failures == []
     assert old.exit_code() == 0
     assert "abandoned" not in old.stderr
+
+
+def test_a_client_that_asks_in_turn_is_answered_without_the_main_loop(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    client = Client(listener)
+    client.get()
+    before = main_loop_wakes(old)
+    assert [client.get() for _ in range(200)] == [(200, OLD)] * 200
+    assert main_loop_wakes(old) - before < 200, "handing each over and back wakes it twice"
+    client.connection.close()
+    old.terminate()
+    assert old.exit_code() == 0
+
+
+def test_clients_that_outnumber_the_threads_are_all_answered(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_THREADS="2").wait_ready()
+    clients, background = [Client(listener) for _ in range(7)], InBackground()
+    for client in clients:
+        background.run(lambda client=client: [client.get() for _ in range(20)])
+    assert background.join().answers == [[(200, OLD)] * 20] * 7
+    for client in clients:
+        client.connection.close()
+    old.terminate()
+    assert old.exit_code() == 0
+
+
+def test_requests_that_come_in_one_packet_are_all_answered(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    with socket.create_connection(listener.getsockname(), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" * 3)
+        answers = b""
+        while answers.count(OLD.encode()) < 3:
+            answers += connection.recv(65536)
+    assert answers.count(b"HTTP/1.1 200 OK") == 3
+    old.terminate()
+    assert old.exit_code() == 0
 
 
 def test_requests_that_wait_for_a_thread_are_answered_too(run, listener):

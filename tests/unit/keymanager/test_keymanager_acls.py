@@ -96,7 +96,7 @@ def test_the_policy_check_learns_the_acl_in_the_statement_that_reads_the_secret(
     secret_id = secret.split("/")[3]
     seen = keymanager.count_statements()
     for user, listed in (("u2", True), ("u1", False), (None, False)):
-        owner = keymanager.secrets.get(secret_id, user).owner
+        _, owner = keymanager.secrets.get(secret_id, user)
         assert owner == keymanager.secrets.sealed_payload(secret_id, user).owner
         assert owner == Owners(keymanager.database).of_secret(secret_id, user)
         assert (owner.project, owner.creator_id, owner.project_access) == ("p1", "u1", False)

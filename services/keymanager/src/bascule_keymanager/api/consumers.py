@@ -102,7 +102,7 @@ class SecretConsumersResource:
         found = self._secrets.get_with_consumers(secret_id, caller_of(req).user)
         if found is None:
             raise Gone("secrets")
-        secret, consumers = found
+        secret, _, consumers = found
         send(resp, secret_document(req, self._settings, secret, consumers))
 
 

@@ -25,7 +25,7 @@ def secret_document(
         "algorithm": secret.algorithm,
         "bit_length": secret.bit_length,
         "mode": secret.mode,
-        "creator_id": secret.owner.creator_id,
+        "creator_id": secret.creator_id,
     }
     if consumers is not None:
         document["consumers"] = consumers

@@ -16,6 +16,7 @@ from bascule_keymanager.api.secret_body import parse_secret
 from bascule_keymanager.api.secret_document import secret_document
 from bascule_keymanager.api.secret_query import bad_query, requested_secrets
 from bascule_keymanager.config import Settings
+from bascule_keymanager.storage.owners import Owner
 from bascule_keymanager.storage.projects import Projects
 from bascule_keymanager.storage.rows import Gone
 from bascule_keymanager.storage.secrets import SecretInUse, SecretStore
@@ -92,15 +93,15 @@ class SecretResource:
         if req.get_header("Accept") not in (None, "application/json", "*/*"):
             self._reader.send(req, resp, secret_id)
             return
-        secret, consumers = self._find(req, secret_id, with_consumers=version_of(req) >= _WITH_CONSUMERS)
-        authorize(req, "secret:get", target_of(req, secret.owner))
+        secret, owner, consumers = self._find(req, secret_id, with_consumers=version_of(req) >= _WITH_CONSUMERS)
+        authorize(req, "secret:get", target_of(req, owner))
         send(resp, secret_document(req, self._settings, secret, consumers))
 
     @operation("Secret update")
     def on_put(self, req: falcon.Request, resp: falcon.Response, secret_id: str) -> None:
         """Give a secret its payload, the second of two steps."""
         check_id("secret", secret_id)
-        sealed = self._store.sealed_payload(secret_id, caller_of(req).user)
+        sealed = self._store.sealed_payload(secret_id, caller_of(req).user, with_form=True)
         if sealed is None:
             raise Gone("secrets")
         authorize(req, "secret:put", target_of(req, sealed.owner))
@@ -116,8 +117,8 @@ class SecretResource:
         """Delete the secret and its payload; from 1.2 on, not while somebody uses it, unless told to."""
         check_id("secret", secret_id)
         held = version_of(req) >= _HELD_BY_CONSUMERS
-        secret, consumers = self._find(req, secret_id, with_consumers=held)
-        authorize(req, "secret:delete", target_of(req, secret.owner))
+        _, owner, consumers = self._find(req, secret_id, with_consumers=held)
+        authorize(req, "secret:delete", target_of(req, owner))
         unless_used = held and not _flag(req, "force")
         if unless_used and consumers:
             raise IssueSeen(400, _IN_USE)
@@ -131,16 +132,16 @@ class SecretResource:
 
     def _find(
         self, req: falcon.Request, secret_id: str, *, with_consumers: bool
-    ) -> tuple[Secret, list[dict[str, str]] | None]:
+    ) -> tuple[Secret, Owner, list[dict[str, str]] | None]:
         user = caller_of(req).user
         if with_consumers:
             found = self._store.get_with_consumers(secret_id, user)
             if found is not None:
                 return found
         else:
-            secret = self._store.get(secret_id, user)
-            if secret is not None:
-                return secret, None
+            alone = self._store.get(secret_id, user)
+            if alone is not None:
+                return *alone, None
         raise Gone("secrets")
 
 

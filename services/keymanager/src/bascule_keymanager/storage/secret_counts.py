@@ -14,8 +14,8 @@ import datetime as dt
 import functools
 import random
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from bascule.release import Release
 from bascule_keymanager.storage.owners import living_secret
 from bascule_keymanager.storage.tables import projects, secret_counts, secrets
 
-__all__ = ["NOTED_SINCE", "Noted", "SecretCounts", "nobody_knows", "note_added", "note_deleted"]
+__all__ = ["NOTED_SINCE", "NOTES", "Known", "Noted", "SecretCounts", "nobody_knows", "note_added", "note_deleted"]
 
 NOTED_SINCE = Release.parse("2028.2")
 
@@ -42,13 +42,14 @@ _notes = sa.select(
     sa.func.coalesce(sa.func.sum(secret_counts.c.living), 0),
     sa.func.coalesce(sa.func.sum(secret_counts.c.expiring_changes), 0),
 ).where(secret_counts.c.project_id == _project)
-_noted = _notes.subquery("noted")
+# One row of `external`'s project, whatever it has: its notes on living secrets, and on changes to expiring ones.
+NOTES = _notes.subquery("noted")
 _counted = (
     sa.select(sa.func.count().label("total"), sa.func.min(secrets.c.expiration).label("expires"))
     .where(secrets.c.project_id == _project, living_secret)
     .subquery("counted")
 )
-_both = sa.select(_counted.c.total, _counted.c.expires, *_noted.c).select_from(_counted.join(_noted, sa.true()))
+_both = sa.select(_counted.c.total, _counted.c.expires, *NOTES.c).select_from(_counted.join(NOTES, sa.true()))
 
 
 def nobody_knows() -> AbstractContextManager[int | None]:
@@ -68,7 +69,7 @@ def note_deleted(connection: Connection, secret_id: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Count:
+class Known:
     """What was counted under `epoch`, less what the notes came to; good while nothing that expires has changed."""
 
     epoch: int
@@ -78,7 +79,12 @@ class _Count:
     until: float  # of the monotonic clock
 
     def is_good(self, epoch: int, now: dt.datetime, monotonic: float) -> bool:
+        """Whether nothing but notes can have changed the number."""
         return self.epoch == epoch and monotonic < self.until and (self.expires is None or now < self.expires)
+
+    def total(self, living: int, expiring_changes: int) -> int | None:
+        """Return how many secrets the project has now that its notes come to this; None where it is to be counted."""
+        return self.without_notes + int(living) if expiring_changes == self.expiring_changes else None
 
 
 class SecretCounts:
@@ -86,7 +92,18 @@ class SecretCounts:
 
     def __init__(self, noted: Noted = nobody_knows, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._noted_under, self._monotonic = noted, monotonic
-        self._known: dict[str, _Count] = {}  # each look at it is one operation
+        self._known: dict[str, Known] = {}  # each look at it is one operation
+
+    @contextmanager
+    def known(self, external_id: str, now: dt.datetime) -> Iterator[Known | None]:
+        """Give what is known of a project, by which notes that are read within the block tell how many secrets it has.
+
+        None where nothing is known that would still be good.
+        """
+        with self._noted_under() as epoch:
+            known = self._known.get(external_id)
+            is_good = epoch is not None and known is not None and known.is_good(epoch, now, self._monotonic())
+            yield known if is_good else None
 
     def total(self, connection: Connection, external_id: str, now: dt.datetime) -> int | None:
         """Return how many living secrets a project has, in one small statement mostly; None where it is to be counted.
@@ -98,13 +115,13 @@ class SecretCounts:
                 return None
             known, began = self._known.get(external_id), self._monotonic()
             if known is not None and known.is_good(epoch, now, began):
-                living, changes = connection.execute(_notes, {"external": external_id}).one()
-                if changes == known.expiring_changes:
-                    return known.without_notes + int(living)
+                found = known.total(*connection.execute(_notes, {"external": external_id}).one())
+                if found is not None:
+                    return found
             total, expires, living, changes = connection.execute(_both, {"external": external_id, "now": now}).one()
             if len(self._known) >= _MOST:
                 self._known.clear()
-            self._known[external_id] = _Count(epoch, total - int(living), int(changes), expires, began + _KEEP_S)
+            self._known[external_id] = Known(epoch, total - int(living), int(changes), expires, began + _KEEP_S)
             return int(total)
 
 

@@ -1,7 +1,8 @@
 """Pages of secrets: which ones are asked for, and the two statements that list and count them.
 
-A page picks its ids first, from an index where there is one, and only then reads what is shown of those few. The
-statements are made once for each kind of question, since making one takes longer than running it.
+A page picks its ids first, from an index where there is one, and only then reads what is shown of those few; one of a
+whole project brings along what its secrets are counted by, where that saves the second statement. The statements are
+made once for each kind of question, since making one takes longer than running it.
 """
 
 import datetime as dt
@@ -14,7 +15,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from bascule_keymanager.storage.owners import living_secret
-from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM
+from bascule_keymanager.storage.secret_counts import NOTES
+from bascule_keymanager.storage.shown_secrets import LISTED, listed_from
 from bascule_keymanager.storage.tables import projects, secret_acl_users, secret_acls, secrets
 
 __all__ = ["Comparison", "Listing", "SecretFilter", "SortKey", "listing"]
@@ -55,7 +57,8 @@ class Listing:
     `is_whole` when no condition leaves any of the project's secrets out.
     """
 
-    page: sa.Select[Any]  # Any: the columns of SHOWN
+    page: sa.Select[Any]  # Any: the columns of LISTED
+    noted_page: sa.Select[Any]  # Any: the same, and what the project's secrets are counted by
     count: sa.Select[int]
     parameters: dict[str, Any]  # Any: column values
     is_whole: bool
@@ -114,16 +117,16 @@ def listing(wanted: SecretFilter) -> Listing:
         wanted.sort,
         wanted.acl_user is not None,
     )
-    page, count = _statements(question)
+    page, noted_page, count = _statements(question)
     values |= {f"{name} {comparison}": moment for name, comparison, moment in moments}
     is_whole = not values and wanted.acl_user is None
     if wanted.acl_user is not None:
         values["acl_user"] = wanted.acl_user
-    return Listing(page, count, values, is_whole)
+    return Listing(page, noted_page, count, values, is_whole)
 
 
 @functools.lru_cache(maxsize=256)
-def _statements(question: _Question) -> tuple[sa.Select[Any], sa.Select[int]]:
+def _statements(question: _Question) -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[int]]:
     conditions = [_theirs(question), living_secret, *_conditions(question)]
     by = [_SORT[key].desc() if downwards else _SORT[key].asc() for key, downwards in question.sort]
     order = (*by, secrets.c.created_at, secrets.c.id)
@@ -135,8 +138,10 @@ def _statements(question: _Question) -> tuple[sa.Select[Any], sa.Select[int]]:
         .offset(sa.bindparam("after", type_=sa.Integer))
         .subquery("chosen")
     )
-    page = sa.select(*SHOWN).select_from(SHOWN_FROM.join(chosen, chosen.c.id == secrets.c.id)).order_by(*order)
-    return page, sa.select(sa.func.count()).select_from(secrets).where(*conditions)
+    page = sa.select(*LISTED).select_from(listed_from(chosen, chosen.c.id)).order_by(*order)
+    noted = chosen.join(NOTES, sa.true())
+    noted_page = sa.select(*LISTED, *NOTES.c).select_from(listed_from(noted, chosen.c.id)).order_by(*order)
+    return page, noted_page, sa.select(sa.func.count()).select_from(secrets).where(*conditions)
 
 
 def _theirs(question: _Question) -> sa.ColumnElement[bool]:

@@ -22,7 +22,7 @@ from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.rows import Values
 from bascule_keymanager.storage.secret_counts import SecretCounts, note_added, note_deleted
-from bascule_keymanager.storage.secret_lists import SecretFilter, listing
+from bascule_keymanager.storage.secret_lists import Listing, SecretFilter, listing
 from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, shown
 from bascule_keymanager.storage.tables import (
     container_secret,
@@ -117,8 +117,6 @@ _payload = (
         kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
         encrypted_data.c.kek_meta_extended,
-        secrets.c.secret_type,
-        secrets.c.algorithm,
     )
     .select_from(
         SECRET_OWNER.join.outerjoin(
@@ -128,8 +126,8 @@ _payload = (
     )
     .where(secrets.c.id == sa.bindparam("id"), living_secret)
 )
-# As in Barbican, where there are several; that is rare, and sorting even one row costs the server more than all else.
-_first_payload = _payload.order_by(encrypted_data.c.created_at).limit(1)
+# What a payload is read without: drivers take as long for a column as for all else that we do with it.
+_payload_with_form = _payload.add_columns(secrets.c.secret_type, secrets.c.algorithm)
 _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c.value).where(
     secret_store_metadata.c.secret_id == sa.bindparam("id"), secret_store_metadata.c.deleted == sa.false()
 )
@@ -179,13 +177,13 @@ class SecretStore:
                 store.forget(kept.metadata)
             return inserted
 
-    def get(self, secret_id: str, user: str | None) -> Secret | None:
-        """Return a secret that is neither deleted nor expired, of whatever project, as `user` would see it."""
+    def get(self, secret_id: str, user: str | None) -> tuple[Secret, Owner] | None:
+        """Return a secret that is neither deleted nor expired, of whatever project, and its owner as `user` sees it."""
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
         row = self._database.read(lambda connection: connection.execute(_one, parameters).first())
         return shown(row) if row is not None else None
 
-    def get_with_consumers(self, secret_id: str, user: str | None) -> tuple[Secret, list[dict[str, str]]] | None:
+    def get_with_consumers(self, secret_id: str, user: str | None) -> tuple[Secret, Owner, list[dict[str, str]]] | None:
         """Return what `get` returns, and the consumers of the secret, oldest first."""
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
         rows = self._database.read(lambda connection: connection.execute(_one_with_consumers, parameters).all())
@@ -193,26 +191,31 @@ class SecretStore:
             return None
         width = len(SHOWN)
         consumers = [dict(zip(SECRET_FIELDS, row[width:], strict=True)) for row in rows if row[width] is not None]
-        return shown(rows[0][:width]), consumers
+        return *shown(rows[0][:width]), consumers
 
-    def sealed_payload(self, secret_id: str, user: str | None) -> SealedPayload | None:
+    def sealed_payload(self, secret_id: str, user: str | None, *, with_form: bool = False) -> SealedPayload | None:
         """Return what is stored of a living secret's payload, with its owner as `user` would see it.
+
+        Its `secret_type` and `algorithm` are there only `with_form`.
 
         That is one statement where the payload is in our own database, and a second one where it is elsewhere.
         """
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
+        wanted = _payload_with_form if with_form else _payload
 
         def query(connection: Connection) -> SealedPayload | None:
-            rows = connection.execute(_payload, parameters).all()
+            rows = connection.execute(wanted, parameters).all()
             if len(rows) > 1:
-                rows = connection.execute(_first_payload, parameters).all()
+                # The first, as in Barbican; that is rare, and sorting even one row costs the server more than all else.
+                first = wanted.order_by(encrypted_data.c.created_at).limit(1)
+                rows = connection.execute(first, parameters).all()
             if not rows:
                 return None
             found = _sealed(rows[0])
             if found.kek_id is not None:
                 return found
             metadata = _metadata_of(connection, secret_id)
-            if metadata.get("plugin_name") == STORE_CRYPTO and (rows := connection.execute(_payload, parameters).all()):
+            if metadata.get("plugin_name") == STORE_CRYPTO and (rows := connection.execute(wanted, parameters).all()):
                 return _sealed(rows[0])  # another version is the current one since, and is kept here
             return dataclasses.replace(found, content_type=metadata.get("content_type"), metadata=metadata)
 
@@ -239,11 +242,27 @@ class SecretStore:
         page = {**parameters, "user": None, "most": limit, "after": offset}
 
         def query(connection: Connection) -> tuple[list[Secret], int]:
-            found = [shown(row) for row in connection.execute(ask.page, page).all()]
+            if ask.is_whole and (both := self._noted_page(connection, ask, page, external_id, now)):
+                return both
+            found = [Secret(*row) for row in connection.execute(ask.page, page).all()]
             total = self._counts.total(connection, external_id, now) if ask.is_whole else None
             return found, connection.execute(ask.count, parameters).scalar_one() if total is None else total
 
         return self._database.read(query)
+
+    def _noted_page(
+        self,
+        connection: Connection,
+        ask: Listing,
+        page: Mapping[str, Any],  # Any: column values
+        external_id: str,
+        now: dt.datetime,
+    ) -> tuple[list[Secret], int] | None:
+        """Return a page and the total by one statement, where what is known of the project is still good."""
+        with self._counts.known(external_id, now) as known:
+            rows = connection.execute(ask.noted_page, page).all() if known is not None else []
+            total = known.total(*rows[0][-2:]) if known is not None and rows else None
+        return None if total is None else ([Secret(*row[:-2]) for row in rows], total)
 
     def consumers_of(self, found: Sequence[Secret]) -> dict[str, list[dict[str, str]]]:
         """Return the consumers of several secrets, by their ids."""
@@ -286,8 +305,8 @@ def _living_of(project_id: str) -> sa.Select[int]:
     return mine.params(now=utc_now())
 
 
-def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload
-    return SealedPayload(owner_of(row[:4]), *(*row[4:-2], {}, *row[-2:]))
+def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload, or of _payload_with_form
+    return SealedPayload(owner_of(row[:4]), *(*row[4:12], {}, *row[12:]))
 
 
 def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:

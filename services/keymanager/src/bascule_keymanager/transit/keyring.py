@@ -27,7 +27,7 @@ class Keyring:
 
     def find(self, secret_id: str, user: str | None) -> SealedPayload | None:
         """Return what is stored of a living secret, with its owner as `user` would see it: one statement mostly."""
-        return self._secrets.sealed_payload(secret_id, user)
+        return self._secrets.sealed_payload(secret_id, user, with_form=True)
 
     def current(self, sealed: SealedPayload) -> WorkingKey:
         """Return the key that this secret is now. Raises NotAKey, and what the store raises."""
