@@ -8,11 +8,13 @@ import os
 import re
 import select
 import signal
+import socket
 from typing import Any
 
 from gunicorn.workers import gthread  # type: ignore[import-untyped]  # gunicorn ships no types
 
 from bascule.errors import LifecycleError
+from bascule.lifecycle.answering import AnsweringSocket
 from bascule.lifecycle.board import Outcome
 from bascule.lifecycle.boot import WorkerLife
 
@@ -20,6 +22,7 @@ __all__ = ["DrainingWorker", "LingerUnsupported", "request_id_of", "set_linger"]
 
 _ID_HEADERS = ("X-OPENSTACK-REQUEST-ID", "X-REQUEST-ID")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BODY_HEADERS = frozenset({"CONTENT-LENGTH", "TRANSFER-ENCODING"})
 # How long a thread stays with a connection whose next request may come: a client that asks in turn needs less.
 _STAY_MS = 20
 
@@ -72,10 +75,19 @@ class DrainingWorker(WorkerLife, gthread.ThreadWorker):  # type: ignore[misc]  #
         Handing the connection to the main loop and back costs more than a small answer. A thread stays only while
         there is one for every connection, so that nobody ever waits for it.
         """
+        if type(conn.sock) is socket.socket and not self.cfg.is_ssl:
+            conn.sock = AnsweringSocket.of(conn.sock)
         kept = super().handle(conn)
         while kept is True and self.alive and self._may_stay(conn) and _is_readable(conn.sock, _STAY_MS):
             kept = super().handle(conn)
         return kept
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> Any:  # Any: as above
+        # Of a request without a body nothing can be left unread.
+        headers = {name for name, _ in conn.parser.mesg.headers} if keepalive else ()
+        if keepalive and not _BODY_HEADERS.intersection(headers):
+            return True
+        return super()._keepalive_after(conn, keepalive)
 
     def _may_stay(self, conn: Any) -> bool:  # Any: as above
         # What was read ahead does not make a socket readable: the main loop knows of that.
@@ -84,7 +96,13 @@ class DrainingWorker(WorkerLife, gthread.ThreadWorker):  # type: ignore[misc]  #
     def handle_request(self, req: Any, conn: Any) -> Any:  # Any: gunicorn ships no types
         """Answer one request, and know that it is being answered."""
         with self.in_flight.tracking(req.method, req.path or "", request_id_of(req.headers)):
-            return super().handle_request(req, conn)
+            if not isinstance(conn.sock, AnsweringSocket):
+                return super().handle_request(req, conn)
+            conn.sock.hold()
+            try:
+                return super().handle_request(req, conn)
+            finally:
+                conn.sock.release()
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # Any: as signal handlers have it
         """Begin to drain; a process told to drain for 0 s drops everything here and now."""
