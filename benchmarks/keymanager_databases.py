@@ -41,6 +41,7 @@ class DatabaseServer(abc.ABC):
     barbican_driver: ClassVar[str]  # what Barbican's environment needs beside its own dependencies
     _uuid: ClassVar[str]
     _schema: ClassVar[str]
+    _seconds: ClassVar[str]  # as many as numbers.seq says
 
     def __init__(self, server: MariaDB | PostgreSQL) -> None:
         self._server = server
@@ -81,11 +82,12 @@ class DatabaseServer(abc.ABC):
             return list(cursor.fetchall())
 
     def multiply(self, url: str, secret_id: str, more: int) -> None:
-        """Make so many secrets more, all of them like this one."""
-        columns = self._columns(url, "secrets", "id")
+        """Make so many secrets more, all of them like this one, each made a second before the next."""
+        columns = self._columns(url, "secrets", "id", "created_at")
         one = f"(SELECT * FROM secrets WHERE id = '{secret_id}') one"
-        rows = f"SELECT {self._uuid}, {columns} FROM {self._numbers(more)} CROSS JOIN {one}"
-        self._run(url, f"INSERT INTO secrets (id, {columns}) {rows}")
+        made = f"one.created_at - {self._seconds}"
+        rows = f"SELECT {self._uuid}, {made}, {columns} FROM {self._numbers(more)} CROSS JOIN {one}"
+        self._run(url, f"INSERT INTO secrets (id, created_at, {columns}) {rows}")
         for table in ("secret_store_metadata", "encrypted_data"):
             columns = self._columns(url, table, "id", "secret_id")
             like = f"(SELECT {columns} FROM {table} WHERE secret_id = '{secret_id}') one"
@@ -105,7 +107,7 @@ class DatabaseServer(abc.ABC):
 
     @abc.abstractmethod
     def _numbers(self, count: int) -> str:
-        """Return a table of so many rows."""
+        """Return a table `numbers` of so many rows, with a column `seq`."""
 
 
 class OnMariaDB(DatabaseServer):
@@ -114,6 +116,7 @@ class OnMariaDB(DatabaseServer):
     barbican_driver = "PyMySQL"
     _uuid = "uuid()"
     _schema = "database()"
+    _seconds = "INTERVAL numbers.seq SECOND"
 
     @classmethod
     @contextmanager
@@ -166,7 +169,7 @@ class OnMariaDB(DatabaseServer):
         return [Statement(text) for text in texts]
 
     def _numbers(self, count: int) -> str:
-        return f"seq_1_to_{count}"
+        return f"seq_1_to_{count} numbers"
 
 
 class OnPostgreSQL(DatabaseServer):
@@ -175,6 +178,7 @@ class OnPostgreSQL(DatabaseServer):
     barbican_driver = "psycopg2-binary"
     _uuid = "gen_random_uuid()::text"
     _schema = "current_schema()"
+    _seconds = "numbers.seq * INTERVAL '1 second'"
 
     @classmethod
     @contextmanager
@@ -234,7 +238,7 @@ class OnPostgreSQL(DatabaseServer):
         time.sleep(0.2)  # all sessions are told at once, and none can be asked whether it has heard
 
     def _numbers(self, count: int) -> str:
-        return f"generate_series(1, {count})"
+        return f"generate_series(1, {count}) AS numbers (seq)"
 
 
 SERVERS: dict[str, type[DatabaseServer]] = {"mariadb": OnMariaDB, "postgresql": OnPostgreSQL}

@@ -16,6 +16,9 @@ LIVING = sa.text(
 )
 
 
+ORDERED = sa.text(LIVING.text.replace("count(*)", "secrets.id") + " ORDER BY secrets.created_at, secrets.id")
+
+
 class Epoch:
     """The pin's epoch as the processes see it; None while somebody may write who notes nothing."""
 
@@ -41,6 +44,15 @@ class Counting:
 
     def total(self, project="p1"):
         return self.secrets.page(project, SecretFilter(), limit=1, offset=0)[1]
+
+    def ids(self, offset, limit, project="p1"):
+        """What a page shows."""
+        return [each.id for each in self.secrets.page(project, SecretFilter(), limit=limit, offset=offset)[0]]
+
+    def ordered(self, project="p1"):
+        """What the database has, in the order of a list."""
+        parameters = {"external": project, "now": utc_now()}
+        return self.database.read(lambda connection: list(connection.execute(ORDERED, parameters).scalars()))
 
     def counted(self, project="p1"):
         """What the database counts."""

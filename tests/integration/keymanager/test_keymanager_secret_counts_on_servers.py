@@ -48,3 +48,38 @@ def test_nobody_sees_fewer_than_were_there_and_in_the_end_all_see_the_same(keyma
     with ThreadPoolExecutor(WRITERS) as threads:
         list(threads.map(mix, enumerate(processes)))
     assert [each.total() for each in processes] == [processes[0].counted()] * WRITERS
+
+
+def test_pages_are_right_while_others_write(keymanager):
+    """Every page that is read is one that the table had; in the end, each process pages through what is there."""
+    epoch = Epoch()
+    processes = [Counting(keymanager.parts, epoch) for _ in range(WRITERS)]
+    first = [processes[0].add() for _ in range(60)]
+    with keymanager.database.writer.begin() as connection:
+        connection.exec_driver_sql("UPDATE secrets SET created_at = '2026-01-01 00:00:00'")
+    done = threading.Event()
+
+    def write(process):
+        for _ in range(EACH):
+            process.secrets.delete(process.add())
+
+    def page(process):
+        seen = 0
+        while not done.is_set():
+            for offset in (0, 10, 35, 50):
+                # What others add is younger, so it never moves these.
+                assert process.ids(offset, 10) == standing[offset : offset + 10]
+                seen += 1
+        return seen
+
+    standing = processes[0].ordered()
+    assert sorted(standing) == sorted(first)
+    with ThreadPoolExecutor(2 * WRITERS) as threads:
+        paging = [threads.submit(page, process) for process in processes[2:]]
+        list(threads.map(write, processes[:2]))
+        done.set()
+    assert all(each.result() > 0 for each in paging)
+    processes[0].secrets.delete(standing.pop(0))
+    for process in processes:
+        pages = [process.ids(offset, 7) for offset in range(0, 63, 7)]
+        assert [each for page in pages for each in page] == standing

@@ -28,8 +28,23 @@ def app(environ, start_response):
         request_stop(PinTooNew("small", Release.parse("2"), Release.parse("1")))
     threading.Event().wait(float(environ["QUERY_STRING"] or 0))
     body = os.environ["BASCULE_INSTANCE"].encode()
+    if environ["PATH_INFO"] == "/nothing":
+        start_response("204 No Content", [])
+        return []
+    if environ["PATH_INFO"] in ("/pieces", "/breaks"):
+        start_response("200 OK", [])
+        return pieces(body, breaks=environ["PATH_INFO"] == "/breaks")
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
+
+
+def pieces(body, *, breaks):
+    yield b""
+    yield body
+    if breaks:
+        raise RuntimeError
+    threading.Event().wait(0.3)
+    yield body
 
 
 async def asgi_app(scope, receive, send):

@@ -192,6 +192,26 @@ def test_requests_that_come_in_one_packet_are_all_answered(run, listener):
     assert old.exit_code() == 0
 
 
+def test_answers_of_every_shape_are_whole_and_the_connection_stays_good(run, listener):
+    old = run("api", OLD, BASCULE_DRAIN_S="0.5").wait_ready()
+    client = Client(listener)
+    for _ in range(2):
+        assert client.get("/nothing") == (204, "")
+        assert client.get("/pieces") == (200, OLD * 2)
+        assert client.get() == (200, OLD)
+        client.connection.request("HEAD", "/")
+        answer = client.connection.getresponse()
+        assert (answer.status, answer.getheader("Content-Length"), answer.read()) == (200, str(len(OLD)), b"")
+    client.connection.close()
+    with socket.create_connection(listener.getsockname(), timeout=10) as connection:
+        connection.sendall(b"GET /breaks HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.endswith(OLD.encode() + b"\r\n"), "cut off, and not ended as if it were whole"
+    old.terminate()
+    assert old.exit_code() == 0
+
+
 def test_requests_that_wait_for_a_thread_are_answered_too(run, listener):
     old = run("api", OLD, BASCULE_DRAIN_S="0.5", SMALL_THREADS="10").wait_ready()
     requests = InBackground()

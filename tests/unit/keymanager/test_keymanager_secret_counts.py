@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.count_cases import Counting, Epoch
 
 from bascule_keymanager.clock import utc_now
-from bascule_keymanager.storage import secret_counts, secrets
+from bascule_keymanager.storage import page_ends, secret_counts, secrets
 from bascule_keymanager.storage.secret_lists import SecretFilter
 
 FAR = dt.datetime(2990, 1, 1)  # noqa: DTZ001 - as the database has it
@@ -54,6 +54,51 @@ def test_a_page_beyond_the_last_secret_tells_how_many_there_are(process):
     for offset in (0, 2, 50):
         found, total = process.secrets.page("p1", SecretFilter(), limit=1, offset=offset)
         assert (len(found), total) == (int(offset == 0), 2)
+
+
+def test_a_page_is_read_from_where_another_one_ended(keymanager, process):
+    for _ in range(9):
+        process.add()
+    all_of_them = process.ordered()
+    assert process.ids(0, 3) + process.ids(3, 3) + process.ids(6, 3) == all_of_them
+    seen = keymanager.count_statements()
+    assert process.ids(7, 2) == all_of_them[7:]
+    assert len(seen) == 1
+    assert "secrets.created_at >" in seen[0]
+    process.secrets.delete(all_of_them[0])
+    seen.clear()
+    assert process.ids(7, 2) == all_of_them[8:]
+    assert ["secrets.created_at >" in text for text in seen] == [True, False], "something was deleted since"
+
+
+def test_secrets_that_were_made_at_once_are_paged_by_their_ids(keymanager, process):
+    for _ in range(8):
+        process.add()
+    unnoted(keymanager, "UPDATE secrets SET created_at = '2026-01-01 00:00:00.000000'")
+    pages = [process.ids(offset, 2) for offset in (0, 0, 2, 4, 6)][1:]
+    assert [each for page in pages for each in page] == sorted(process.ordered())
+
+
+def test_of_a_sorted_list_no_end_is_kept(process):
+    names = [process.add() for _ in range(6)]
+    wanted = SecretFilter(sort=(("created", True),))
+    process.ids(0, 2)
+    pages = [process.secrets.page("p1", wanted, limit=2, offset=offset)[0] for offset in (0, 2, 4)]
+    assert {each.id for page in pages for each in page} == set(names)
+
+
+def test_ends_are_few_and_never_beyond_what_is_asked_for():
+    ends, moment = page_ends.PageEnds(), utc_now()
+    assert ends.before(10) is None
+    for offset in (120, 110, 130, 30, 10**9):
+        ends.keep(page_ends.PageEnd(1, offset, moment, str(offset)))
+    assert [end.offset if (end := ends.before(offset)) else None for offset in (29, 30, 109, 110, 10**9)] == [
+        *(None, 30, 30, 110, 110)
+    ]
+    ends.keep(page_ends.PageEnd(2, 140, moment, "a later one"))
+    assert ends.before(139).offset == 30
+    ends.forget()
+    assert ends.before(10**9) is None
 
 
 def test_each_process_sees_what_the_others_note(keymanager, epoch):
@@ -165,14 +210,15 @@ STEPS = st.lists(
         st.tuples(st.just("others delete"), st.just(0), st.just(0)),
         st.tuples(st.just("wait"), st.sampled_from([1, 40]), st.just(0)),
         st.tuples(st.just("list"), st.just(0), st.integers(0, 1)),
+        st.tuples(st.just("page"), st.integers(0, 12), st.integers(0, 1)),
     ),
     max_size=25,
 )
 
 
 @given(steps=STEPS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_happens_the_number_is_the_one_that_the_database_counts(keymanager, steps):
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_happens_the_number_and_the_pages_are_those_of_the_database(keymanager, steps):
     """Others, who note nothing, write only between one epoch and the next."""
     epoch, began, passed_s = Epoch(), utc_now(), 0
 
@@ -181,6 +227,7 @@ def test_whatever_happens_the_number_is_the_one_that_the_database_counts(keymana
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(secrets, "utc_now", now)
+        patch.setattr(page_ends, "_STRIDE", 2)
         patch.setattr("support.count_cases.utc_now", now)
         unnoted(keymanager, "DELETE FROM secrets")
         processes = [Counting(keymanager.parts, epoch) for _ in range(2)]
@@ -199,6 +246,8 @@ def test_whatever_happens_the_number_is_the_one_that_the_database_counts(keymana
                 passed_s += what
                 for process in processes:
                     process.now_s += what
+            elif verb == "page":
+                assert processes[by].ids(what, 3) == processes[by].ordered()[what : what + 3]
             else:
                 assert processes[by].total() == processes[by].counted()
         assert [each.total() for each in processes] == [processes[0].counted()] * 2

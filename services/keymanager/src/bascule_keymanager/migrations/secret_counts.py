@@ -17,6 +17,7 @@ _counts = sa.Table(
     sa.Column("part", sa.SmallInteger, primary_key=True, autoincrement=False),
     sa.Column("living", sa.Integer, nullable=False),
     sa.Column("expiring_changes", sa.Integer, nullable=False),
+    sa.Column("changes", sa.BigInteger, nullable=False),
     mysql_engine="InnoDB",
 )
 

@@ -8,15 +8,18 @@ one snapshot, and no writer waits for it.
 That holds as long as everybody notes. Releases before 2028.2 do not, so a count is good within one epoch of the pin,
 which says who writes; and a process counts again every minute, whatever anybody did to the table by hand. A secret
 that expires goes without a note: a count is good until the next one does, or one is added or deleted.
+
+The notes tell, too, whether anything was added or deleted at all. While nothing was, a page that begins where another
+one ended, or somewhat later, is read from there, instead of from the first secret on.
 """
 
 import datetime as dt
 import functools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,9 +27,19 @@ from sqlalchemy.engine import Connection
 
 from bascule.release import Release
 from bascule_keymanager.storage.owners import living_secret
+from bascule_keymanager.storage.page_ends import PageEnds
 from bascule_keymanager.storage.tables import projects, secret_counts, secrets
 
-__all__ = ["NOTED_SINCE", "NOTES", "Known", "Noted", "SecretCounts", "nobody_knows", "note_added", "note_deleted"]
+__all__ = [
+    "NOTED_SINCE",
+    "NOTES",
+    "Known",
+    "Noted",
+    "SecretCounts",
+    "nobody_knows",
+    "note_added",
+    "note_deleted",
+]
 
 NOTED_SINCE = Release.parse("2028.2")
 
@@ -35,14 +48,15 @@ Noted = Callable[[], AbstractContextManager[int | None]]
 
 _PARTS = 32
 _KEEP_S = 60.0
-_MOST = 10_000  # projects; some hundred bytes each
+_MOST = 10_000  # projects; some hundred bytes each, and as much for each end of a page
 
 _project = sa.select(projects.c.id).where(projects.c.external_id == sa.bindparam("external")).scalar_subquery()
 _notes = sa.select(
     sa.func.coalesce(sa.func.sum(secret_counts.c.living), 0),
     sa.func.coalesce(sa.func.sum(secret_counts.c.expiring_changes), 0),
+    sa.func.coalesce(sa.func.sum(secret_counts.c.changes), 0),
 ).where(secret_counts.c.project_id == _project)
-# One row of `external`'s project, whatever it has: its notes on living secrets, and on changes to expiring ones.
+# One row of `external`'s project, whatever it has: its notes on living secrets, on changes to expiring ones, on all.
 NOTES = _notes.subquery("noted")
 _counted = (
     sa.select(sa.func.count().label("total"), sa.func.min(secrets.c.expiration).label("expires"))
@@ -59,7 +73,7 @@ def nobody_knows() -> AbstractContextManager[int | None]:
 
 def note_added(connection: Connection, project_id: str, *, expires: bool) -> None:
     """Note that the caller's transaction adds a living secret."""
-    values = {"project_id": project_id, "part": _part(), "living": 0 if expires else 1, "changes": int(expires)}
+    values = {"project_id": project_id, "part": _part(), "living": 0 if expires else 1, "expiring": int(expires)}
     connection.execute(_noting(connection.dialect.name, "added"), values)
 
 
@@ -77,13 +91,15 @@ class Known:
     expiring_changes: int
     expires: dt.datetime | None
     until: float  # of the monotonic clock
+    ends: PageEnds = field(default_factory=PageEnds)
 
     def is_good(self, epoch: int, now: dt.datetime, monotonic: float) -> bool:
         """Whether nothing but notes can have changed the number."""
         return self.epoch == epoch and monotonic < self.until and (self.expires is None or now < self.expires)
 
-    def total(self, living: int, expiring_changes: int) -> int | None:
+    def total(self, notes: Sequence[int]) -> int | None:
         """Return how many secrets the project has now that its notes come to this; None where it is to be counted."""
+        living, expiring_changes, _ = notes
         return self.without_notes + int(living) if expiring_changes == self.expiring_changes else None
 
 
@@ -115,10 +131,10 @@ class SecretCounts:
                 return None
             known, began = self._known.get(external_id), self._monotonic()
             if known is not None and known.is_good(epoch, now, began):
-                found = known.total(*connection.execute(_notes, {"external": external_id}).one())
+                found = known.total(connection.execute(_notes, {"external": external_id}).one())
                 if found is not None:
                     return found
-            total, expires, living, changes = connection.execute(_both, {"external": external_id, "now": now}).one()
+            total, expires, living, changes, _ = connection.execute(_both, {"external": external_id, "now": now}).one()
             if len(self._known) >= _MOST:
                 self._known.clear()
             self._known[external_id] = Known(epoch, total - int(living), int(changes), expires, began + _KEEP_S)
@@ -132,17 +148,18 @@ def _part() -> int:
 @functools.cache
 def _noting(dialect: str, what: str) -> sa.Executable:
     """Return the statement that adds one note to a project's part, whether its row is there or not."""
-    names = ("project_id", "part", "living", "expiring_changes")
+    names = ("project_id", "part", "living", "expiring_changes", "changes")
     part = sa.bindparam("part", type_=sa.SmallInteger)
     added = {
         "project_id": sa.bindparam("project_id", type_=sa.String(36)),
         "part": part,
         "living": sa.bindparam("living", type_=sa.Integer),
-        "expiring_changes": sa.bindparam("changes", type_=sa.Integer),
+        "expiring_changes": sa.bindparam("expiring", type_=sa.Integer),
+        "changes": sa.literal(1),
     }
     stays = secrets.c.expiration.is_(None)
     deleted = sa.select(
-        secrets.c.project_id, part, sa.case((stays, -1), else_=0), sa.case((stays, 0), else_=1)
+        secrets.c.project_id, part, sa.case((stays, -1), else_=0), sa.case((stays, 0), else_=1), sa.literal(1)
     ).where(secrets.c.id == sa.bindparam("secret_id", type_=sa.String(36)))  # fmt: skip
 
     def filled(insert: Any) -> Any:  # Any: each dialect has an Insert of its own
@@ -168,4 +185,4 @@ def _noting(dialect: str, what: str) -> sa.Executable:
 
 
 def _sums(new: Any) -> dict[str, sa.ColumnElement[int]]:  # Any: a namespace of columns, each dialect's own
-    return {name: secret_counts.c[name] + new[name] for name in ("living", "expiring_changes")}
+    return {name: secret_counts.c[name] + new[name] for name in ("living", "expiring_changes", "changes")}

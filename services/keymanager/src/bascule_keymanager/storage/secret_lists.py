@@ -54,14 +54,17 @@ class SecretFilter:
 class Listing:
     """One page as statements, with what they are run with besides `now`, `user`, `external`, `most` and `after`.
 
-    `is_whole` when no condition leaves any of the project's secrets out.
+    `is_whole` when no condition leaves any of the project's secrets out; `has_own_order` when it is sorted otherwise
+    than by their making. `later_page` is run with `past` and `past_id`, too: when that one was made, and its id.
     """
 
     page: sa.Select[Any]  # Any: the columns of LISTED
     noted_page: sa.Select[Any]  # Any: the same, and what the project's secrets are counted by
+    later_page: sa.Select[Any]  # Any: the same, of those that come after one, in the order of their making
     count: sa.Select[int]
     parameters: dict[str, Any]  # Any: column values
     is_whole: bool
+    has_own_order: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +120,48 @@ def listing(wanted: SecretFilter) -> Listing:
         wanted.sort,
         wanted.acl_user is not None,
     )
-    page, noted_page, count = _statements(question)
+    page, noted_page, later_page, count = _statements(question)
     values |= {f"{name} {comparison}": moment for name, comparison, moment in moments}
     is_whole = not values and wanted.acl_user is None
     if wanted.acl_user is not None:
         values["acl_user"] = wanted.acl_user
-    return Listing(page, noted_page, count, values, is_whole)
+    return Listing(page, noted_page, later_page, count, values, is_whole, has_own_order=bool(wanted.sort))
 
 
 @functools.lru_cache(maxsize=256)
-def _statements(question: _Question) -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[int]]:
+def _statements(
+    question: _Question,
+) -> tuple[sa.Select[Any], sa.Select[Any], sa.Select[Any], sa.Select[int]]:  # Any: as in Listing
     conditions = [_theirs(question), living_secret, *_conditions(question)]
     by = [_SORT[key].desc() if downwards else _SORT[key].asc() for key, downwards in question.sort]
     order = (*by, secrets.c.created_at, secrets.c.id)
-    chosen = (
-        sa.select(secrets.c.id)
-        .where(*conditions)
-        .order_by(*order)
-        .limit(sa.bindparam("most", type_=sa.Integer))
-        .offset(sa.bindparam("after", type_=sa.Integer))
-        .subquery("chosen")
-    )
-    page = sa.select(*LISTED).select_from(listed_from(chosen, chosen.c.id)).order_by(*order)
-    noted = chosen.join(NOTES, sa.true())
-    noted_page = sa.select(*LISTED, *NOTES.c).select_from(listed_from(noted, chosen.c.id)).order_by(*order)
-    return page, noted_page, sa.select(sa.func.count()).select_from(secrets).where(*conditions)
+
+    def chosen(*more: sa.ColumnElement[bool]) -> sa.Subquery:
+        return (
+            sa.select(secrets.c.id)
+            .where(*conditions, *more)
+            .order_by(*order)
+            .limit(sa.bindparam("most", type_=sa.Integer))
+            .offset(sa.bindparam("after", type_=sa.Integer))
+            .subquery("chosen")
+        )
+
+    def noted(ids: sa.Subquery) -> sa.Select[Any]:  # Any: as in Listing
+        start = ids.join(NOTES, sa.true())
+        return sa.select(*LISTED, *NOTES.c).select_from(listed_from(start, ids.c.id)).order_by(*order)
+
+    first = chosen()
+    page = sa.select(*LISTED).select_from(listed_from(first, first.c.id)).order_by(*order)
+    count = sa.select(sa.func.count()).select_from(secrets).where(*conditions)
+    return page, noted(first), noted(chosen(*_past())), count
+
+
+def _past() -> Iterator[sa.ColumnElement[bool]]:
+    # The same twice: PostgreSQL and SQLite find the first row in the index by the one, MariaDB by the other.
+    made, identity = secrets.c.created_at, secrets.c.id
+    past, past_id = sa.bindparam("past", type_=sa.DateTime), sa.bindparam("past_id", type_=sa.String(36))
+    yield sa.tuple_(made, identity) > sa.tuple_(past, past_id)
+    yield sa.or_(made > past, sa.and_(made == past, identity > past_id))
 
 
 def _theirs(question: _Question) -> sa.ColumnElement[bool]:

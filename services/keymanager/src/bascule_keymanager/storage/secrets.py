@@ -18,6 +18,7 @@ from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.consumers import SECRET_FIELDS, consumers_of
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
+from bascule_keymanager.storage.page_ends import PageEnd
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.rows import Values
@@ -260,9 +261,23 @@ class SecretStore:
     ) -> tuple[list[Secret], int] | None:
         """Return a page and the total by one statement, where what is known of the project is still good."""
         with self._counts.known(external_id, now) as known:
-            rows = connection.execute(ask.noted_page, page).all() if known is not None else []
-            total = known.total(*rows[0][-2:]) if known is not None and rows else None
-        return None if total is None else ([Secret(*row[:-2]) for row in rows], total)
+            if known is None:
+                return None
+            offset = page["after"]
+            end = None if ask.has_own_order else known.ends.before(offset)
+            rows: Sequence[Sequence[Any]] = ()  # Any: the columns of LISTED and of NOTES
+            if end is not None:
+                later = {**page, "after": offset - end.offset, "past": end.created_at, "past_id": end.secret_id}
+                rows = connection.execute(ask.later_page, later).all()
+                if rows and rows[0][-1] != end.changes:
+                    known.ends.forget()
+                    rows = ()
+            rows = rows or connection.execute(ask.noted_page, page).all()
+            total = known.total(rows[0][-3:]) if rows else None
+            found = [Secret(*row[:-3]) for row in rows]
+            if total is not None and not ask.has_own_order:
+                known.ends.keep(PageEnd(int(rows[0][-1]), offset + len(rows), found[-1].created_at, found[-1].id))
+        return None if total is None else (found, total)
 
     def consumers_of(self, found: Sequence[Secret]) -> dict[str, list[dict[str, str]]]:
         """Return the consumers of several secrets, by their ids."""

@@ -143,6 +143,7 @@ secret_counts = sa.Table(
     sa.Column("part", sa.SmallInteger, primary_key=True),
     sa.Column("living", sa.Integer),
     sa.Column("expiring_changes", sa.Integer),
+    sa.Column("changes", sa.BigInteger),
 )
 
 secret_user_metadata = _entity(
