@@ -44,7 +44,7 @@ class MariaDB(Database):
     isolation = "READ COMMITTED"  # REPEATABLE READ would lock gaps, and so other writers' inserts, during a batch
     paces: ClassVar = {
         "fast": Pace(batch_s=0.05, first_rows=500, duty=1.0, most_rows=20_000),
-        "gentle": Pace(batch_s=0.02, first_rows=200, duty=0.25),
+        "gentle": Pace(batch_s=0.004, first_rows=50, duty=0.1),
         "off-hours": Pace(batch_s=0.5, first_rows=5_000, duty=1.0, most_rows=20_000),
     }
     now = "CAST(UNIX_TIMESTAMP(NOW(6)) AS DOUBLE)"
