@@ -276,6 +276,7 @@ def test_reads_cost_one_statement_and_writes_few(client, post_secret, keymanager
         return len(seen)
 
     assert cost(lambda: client.simulate_get(path)) == 1
+    assert cost(lambda: client.simulate_get(path + "/payload")) == 2  # the first that this process opens with its key
     assert cost(lambda: client.simulate_get(path + "/payload")) == 1
     assert cost(lambda: client.simulate_get("/v1/secrets")) == 2
     assert cost(lambda: post(client, payload="x", payload_content_type="text/plain")) == 5  # BEGIN, 3 inserts, a note

@@ -2,17 +2,27 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+from collections.abc import Callable, MutableMapping
+from typing import Any, TextIO, cast
 
 import structlog
 
 from bascule_keymanager.identity import RELEASE, instance_name
+from bascule_keymanager.log_lines import LogLines
 
-__all__ = ["configure_log", "get_log"]
+__all__ = ["configure_log", "gather_lines", "get_log"]
 
 # What every record of the standard library has; the rest is what the caller added.
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "event", "level"}
+
+
+_lines = LogLines(lambda: sys.stderr)
+
+
+def gather_lines() -> Callable[[], None]:
+    """Have this process's lines written some at a time from here on; return what ends that, and writes what waits."""
+    _lines.gather()
+    return _lines.stop
 
 
 def configure_log(program: str) -> None:
@@ -26,7 +36,7 @@ def configure_log(program: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _lines)),
         cache_logger_on_first_use=True,
     )
     handler = _Forward()
@@ -58,6 +68,9 @@ class _Sign:
 
 class _Forward(logging.Handler):
     """Turns the standard library's records into the same JSON lines."""
+
+    def flush(self) -> None:
+        _lines.write_out()
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

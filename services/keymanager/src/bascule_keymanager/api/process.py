@@ -18,7 +18,7 @@ from bascule_keymanager.api.metrics import Metrics, MetricsServer
 from bascule_keymanager.api.microversions import OLDEST, latest_at
 from bascule_keymanager.api.pipeline import Frame
 from bascule_keymanager.config import Settings
-from bascule_keymanager.log import get_log
+from bascule_keymanager.log import gather_lines, get_log
 from bascule_keymanager.objects import Order, Rotation
 from bascule_keymanager.policy.policies import Policies
 from bascule_keymanager.service import Parts
@@ -32,6 +32,10 @@ __all__ = ["ApiProcess"]
 log = get_log()
 
 
+def _nothing() -> None:
+    """Do nothing: before the start."""
+
+
 class ApiProcess:
     """One API process, from `start` to `stop`."""
 
@@ -41,9 +45,11 @@ class ApiProcess:
         self._condition: Condition | None = None
         self._metrics_server: MetricsServer | None = None
         self._desk: OrderDesk | None = None
+        self._end_log: Callable[[], None] = _nothing
 
     def start(self) -> None:
         """Open the database and register; raises what Parts.join raises."""
+        self._end_log = gather_lines()
         self._member = self._parts.join("api")
         self._parts.holdings.secret_stores.sync(self._parts.settings.secret_stores)
         self._condition = Condition(self._parts.database, self._parts.settings.disable_by_file_path)
@@ -88,6 +94,7 @@ class ApiProcess:
         if self._member is not None:
             self._member.leave()
         self._parts.database.dispose()
+        self._end_log()
 
     def _joined(self) -> Member:
         if self._member is None:

@@ -17,6 +17,7 @@ from bascule_keymanager.errors import DamagedPayload
 from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.consumers import SECRET_FIELDS, consumers_of
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.known_keys import KnownKeys, StoredKey
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.page_ends import PageEnd
 from bascule_keymanager.storage.projects import Project
@@ -28,7 +29,6 @@ from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, 
 from bascule_keymanager.storage.tables import (
     container_secret,
     encrypted_data,
-    kek_data,
     secret_acl_users,
     secret_acls,
     secret_consumer_metadata,
@@ -107,15 +107,13 @@ _one_with_consumers = (
     .where(secrets.c.id == sa.bindparam("id"), living_secret)
     .order_by(secret_consumer_metadata.c.created_at, secret_consumer_metadata.c.id)
 )
+# Drivers take as long for each column as for much of what we do ourselves: the key's come from what is known of it.
 _payload = (
     sa.select(
         *SECRET_OWNER.columns,
         secrets.c.id,
         encrypted_data.c.content_type,
         encrypted_data.c.kek_id,
-        kek_data.c.plugin_name,
-        kek_data.c.kek_label,
-        kek_data.c.plugin_meta,
         encrypted_data.c.cypher_text,
         encrypted_data.c.kek_meta_extended,
     )
@@ -123,11 +121,10 @@ _payload = (
         SECRET_OWNER.join.outerjoin(
             encrypted_data,
             sa.and_(encrypted_data.c.secret_id == secrets.c.id, encrypted_data.c.deleted == sa.false()),
-        ).outerjoin(kek_data, kek_data.c.id == encrypted_data.c.kek_id)
+        )
     )
     .where(secrets.c.id == sa.bindparam("id"), living_secret)
 )
-# What a payload is read without: drivers take as long for a column as for all else that we do with it.
 _payload_with_form = _payload.add_columns(secrets.c.secret_type, secrets.c.algorithm)
 _store_metadata = sa.select(secret_store_metadata.c.key, secret_store_metadata.c.value).where(
     secret_store_metadata.c.secret_id == sa.bindparam("id"), secret_store_metadata.c.deleted == sa.false()
@@ -141,7 +138,7 @@ class SecretStore:
         self, database: Database, stores: Stores, quotas: QuotaStore, counts: SecretCounts | None = None
     ) -> None:
         self._database, self._stores, self._quotas = database, stores, quotas
-        self._counts = counts or SecretCounts()
+        self._counts, self._keys = counts or SecretCounts(), KnownKeys()
 
     def add(self, project: Project, new: NewSecret) -> str:
         """Keep a secret, with its payload if it has one, and return its id. Raises QuotaReached."""
@@ -199,7 +196,7 @@ class SecretStore:
 
         Its `secret_type` and `algorithm` are there only `with_form`.
 
-        That is one statement where the payload is in our own database, and a second one where it is elsewhere.
+        That is one statement where the payload is in our own database and its key is known, and otherwise two.
         """
         parameters = {"id": secret_id, "user": user, "now": utc_now()}
         wanted = _payload_with_form if with_form else _payload
@@ -212,15 +209,22 @@ class SecretStore:
                 rows = connection.execute(first, parameters).all()
             if not rows:
                 return None
-            found = _sealed(rows[0])
+            found = self._sealed(connection, rows[0])
             if found.kek_id is not None:
                 return found
             metadata = _metadata_of(connection, secret_id)
             if metadata.get("plugin_name") == STORE_CRYPTO and (rows := connection.execute(wanted, parameters).all()):
-                return _sealed(rows[0])  # another version is the current one since, and is kept here
+                return self._sealed(connection, rows[0])  # another version is the current one since, and is kept here
             return dataclasses.replace(found, content_type=metadata.get("content_type"), metadata=metadata)
 
         return self._database.read(query)
+
+    def _sealed(self, connection: Connection, row: Sequence[Any]) -> SealedPayload:  # Any: columns of several types
+        """Return what a row of _payload, or of _payload_with_form, tells; asks for its key where that is not known."""
+        secret_id, content_type, kek_id, cypher_text, extended, *form = row[4:]
+        key = StoredKey(None, None, None) if kek_id is None else self._keys.find(connection, kek_id)
+        stored = (secret_id, content_type, kek_id, *key, cypher_text, extended, {}, *form)
+        return SealedPayload(owner_of(row[:4]), *stored)
 
     def open(self, sealed: SealedPayload) -> bytes:
         """Return the payload itself. Raises what its store raises."""
@@ -318,10 +322,6 @@ class SecretStore:
 def _living_of(project_id: str) -> sa.Select[int]:
     mine = sa.select(sa.func.count()).select_from(secrets).where(secrets.c.project_id == project_id, living_secret)
     return mine.params(now=utc_now())
-
-
-def _sealed(row: Sequence[Any]) -> SealedPayload:  # Any: the columns of _payload, or of _payload_with_form
-    return SealedPayload(owner_of(row[:4]), *(*row[4:12], {}, *row[12:]))
 
 
 def _metadata_of(connection: Connection, secret_id: str) -> dict[str, str]:
