@@ -37,6 +37,7 @@ def test_every_use_of_a_key_on_a_server_is_one_statement(keymanager):
         assert answer.status_code == 200, answer.text
         return answer.json, len(seen) - before
 
+    assert use(key, "encrypt", plaintext="QUJD")[1] == 2, "the first time, the project's key is asked for"
     sealed, statements = use(key, "encrypt", plaintext="QUJD", context="é✓😀")
     assert statements == 1
     assert use(key, "decrypt", **sealed, context="é✓😀") == ({"plaintext": "QUJD"}, 1)
