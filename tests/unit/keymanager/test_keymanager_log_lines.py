@@ -86,8 +86,11 @@ def test_no_line_is_lost_or_torn_between_threads(lines, file):
 
 @pytest.mark.parametrize("failure", [OSError(28, "full"), ValueError("closed")])
 def test_a_file_that_takes_nothing_fails_nobody(failure):
+    tried = []
+
     class Full(io.StringIO):
-        def write(self, _text):
+        def write(self, text):
+            tried.append(text)
             raise failure
 
     lines = LogLines(Full)
@@ -95,3 +98,4 @@ def test_a_file_that_takes_nothing_fails_nobody(failure):
     lines.gather()
     lines.write("two\n")
     lines.stop()
+    assert tried == ["one\n", "two\n"]
