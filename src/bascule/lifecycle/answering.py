@@ -6,6 +6,7 @@ from typing import Any
 __all__ = ["AnsweringSocket"]
 
 _INFORMATIONAL = b"HTTP/1.1 1"
+_SMALL = 65_536  # joining costs a copy, which a large body is not worth
 
 
 class AnsweringSocket(socket.socket):
@@ -46,7 +47,11 @@ class AnsweringSocket(socket.socket):
                 return
             self._holds = True
         if self._head:
-            data, self._head = self._head + data, b""
+            head, self._head = self._head, b""
+            if len(data) > _SMALL:
+                super().sendall(head, flags)
+            else:
+                data = head + data
         super().sendall(data, flags)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:  # Any: an open file

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from bascule.lifecycle import answering
 from bascule.lifecycle.answering import AnsweringSocket
 
 
@@ -35,6 +36,20 @@ def test_a_head_waits_for_its_body_and_nothing_else_waits(pair):
     assert waiting(theirs) == b"headbody"
     ours.sendall(b"more")
     assert waiting(theirs) == b"more"
+
+
+def test_a_large_body_is_not_copied_to_go_with_its_head(pair, monkeypatch):
+    ours, theirs = pair
+    monkeypatch.setattr(answering, "_SMALL", 3)
+    sent = []
+    monkeypatch.setattr(socket.socket, "sendall", lambda _self, data, _flags=0: sent.append(data))
+    for body in (b"abc", b"abcd"):
+        ours.hold()
+        ours.sendall(b"head")
+        ours.sendall(body)
+        ours.release()
+    assert sent == [b"headabc", b"head", b"abcd"]
+    assert waiting(theirs) == b""
 
 
 def test_a_head_without_a_body_goes_with_the_release(pair):
