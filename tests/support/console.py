@@ -104,8 +104,9 @@ def _run_module(module, arguments, directory, told):
     where = os.open(told, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(where, stream)
-    sys.stdout = os.fdopen(1, "w", buffering=1, encoding="utf-8", closefd=False)
-    sys.stderr = os.fdopen(2, "w", buffering=1, encoding="utf-8", closefd=False)
+    # Not others in their place: what was imported before the fork may hold these, and nobody flushes them but us.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", line_buffering=True)
     sys.path.insert(0, directory)
     name = module if "." in module else f"{module}.__main__"
     sys.argv = [module, *arguments]

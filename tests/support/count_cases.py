@@ -5,9 +5,10 @@ from contextlib import nullcontext
 import sqlalchemy as sa
 
 from bascule_keymanager.clock import utc_now
+from bascule_keymanager.storage.new_secrets import NewSecret
 from bascule_keymanager.storage.secret_counts import SecretCounts
 from bascule_keymanager.storage.secret_lists import SecretFilter
-from bascule_keymanager.storage.secrets import NewSecret, SecretStore
+from bascule_keymanager.storage.secrets import SecretStore
 
 LIVING = sa.text(
     "SELECT count(*) FROM secrets JOIN projects ON projects.id = secrets.project_id"

@@ -9,7 +9,7 @@ from cryptography.fernet import Fernet
 from bascule_keymanager.crypto.plugin import Place, ProjectKey, Sealed, stored_text
 from bascule_keymanager.crypto.simple import MasterKeys, SimpleCrypto
 from bascule_keymanager.errors import DamagedPayload, KekRefused, UnreadableKek
-from bascule_keymanager.storage.secrets import NewSecret
+from bascule_keymanager.storage.new_secrets import NewSecret
 
 PLACE = Place("s", "p1")
 

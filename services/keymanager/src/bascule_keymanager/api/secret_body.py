@@ -9,7 +9,7 @@ from bascule_keymanager.api.bodies import ORDER, SECRET
 from bascule_keymanager.api.errors import ApiRefusal, BodyRefused
 from bascule_keymanager.clock import parse_time, utc_now
 from bascule_keymanager.content import SPELLINGS, SUPPORTED, encodings_of, normalise
-from bascule_keymanager.storage.secrets import NewSecret
+from bascule_keymanager.storage.new_secrets import NewSecret
 
 __all__ = ["check_order", "expiration_of", "parse_payload", "parse_secret"]
 

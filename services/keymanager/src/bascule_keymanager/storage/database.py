@@ -2,7 +2,7 @@
 
 import importlib.util
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from sqlalchemy.pool import QueuePool
 
 from bascule_keymanager.errors import ConfigRefused
 from bascule_keymanager.storage.kept import KeptConnections
+from bascule_keymanager.storage.steps import Step, run_as_one, run_steps
 
 __all__ = ["Database", "Read", "Trouble", "Unstorable", "Write", "trouble_of"]
 
@@ -26,6 +27,7 @@ _TRIES = 8
 # The transaction lost against another one, or met a table that was just altered: nothing was committed.
 _SQLITE_RETRY = {5, 6, 17}  # busy, locked, schema changed; the low byte of the extended code
 _MYSQL_RETRY = {1020, 1205, 1213, 1412, 1615}
+_MYSQL_THERE = 1062
 _MYSQL_OTHER_CHARSET = {1267, 1270, 1271, 3988}
 _POSTGRESQL_RETRY = {"0A000", "40001", "40P01", "55P03"}  # 0A000: a cached plan met a changed table
 
@@ -60,7 +62,6 @@ class Database:
         self.url = _with_driver(url)
         self._synchronous = "FULL" if sqlite_synchronous else "NORMAL"
         self.reader = self._engine(pool_size, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True)
-        # READ COMMITTED spares MariaDB the gap locks and stale snapshots of its default level.
         level = {} if self.url.get_backend_name() == "sqlite" else {"isolation_level": "READ COMMITTED"}
         self.writer = self._engine(pool_size, **level)
         if self.dialect == "sqlite":
@@ -110,6 +111,32 @@ class Database:
             _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
+    def write_steps(self, steps: Sequence[Step]) -> bool:
+        """Run the steps in one transaction, on MariaDB in one trip; return False where the first inserted no row.
+
+        Then nothing was written. Every step inserts rows under ids that are new: one of them is found only where an
+        earlier try was committed and nobody heard of it. So unlike `write`, this runs again whatever broke when.
+        """
+        if not getattr(self.reader.dialect, "is_mariadb", False):
+            return self.write(lambda connection: _run_while_first(connection, steps))
+        lost: exc.SQLAlchemyError | None = None
+        for attempt in range(_TRIES):
+            try:
+                with self._reading.connection() as connection:
+                    return run_as_one(connection, steps)
+            except exc.SQLAlchemyError as failure:
+                if lost is not None and _mysql_code(getattr(failure, "orig", None)) == _MYSQL_THERE:
+                    return True
+                if _unstorable(failure):
+                    raise Unstorable from None
+                is_gone = isinstance(failure, exc.DBAPIError) and failure.connection_invalidated
+                if attempt == _TRIES - 1 or not (is_gone or _lost(failure)):
+                    # The first that broke, if one did: whoever catches it must know that all may be committed.
+                    raise lost or failure from None
+                lost = failure if lost is None and is_gone else lost
+            _pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
+
     def warm(self) -> None:
         """Open one connection of each pool, so that the first request does not pay for it."""
         for engine in (self.reader, self.writer):
@@ -144,7 +171,10 @@ class Database:
 
     def _engine(self, pool_size: int, **options: Any) -> Engine:  # Any: create_engine's own keywords
         if self.dialect == "mysql":
-            options["connect_args"] = {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60}
+            # READ COMMITTED spares MariaDB the gap locks and stale snapshots of its default level.
+            level = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+            timeouts = {"connect_timeout": 10, "read_timeout": 60, "write_timeout": 60}
+            options["connect_args"] = {"init_command": level, **timeouts}
             options["pool_recycle"] = 1800
         elif self.dialect == "postgresql":
             options["connect_args"] = {"connect_timeout": 10}
@@ -185,9 +215,9 @@ def _with_driver(text: str) -> URL:
     return url.set(drivername=drivers[backend])
 
 
-def _lost(failure: exc.DBAPIError) -> bool:
+def _lost(failure: exc.SQLAlchemyError) -> bool:
     """Whether the database refused a transaction that may simply be run again."""
-    cause: Any = failure.orig  # Any: each driver has its own exceptions
+    cause: Any = getattr(failure, "orig", None)  # Any: each driver has its own exceptions
     sqlite_code = getattr(cause, "sqlite_errorcode", None)
     if sqlite_code is not None:
         return sqlite_code & 0xFF in _SQLITE_RETRY
@@ -215,15 +245,23 @@ def trouble_of(failure: BaseException) -> Trouble | None:
     return "away" if is_away or failure.connection_invalidated else None
 
 
-def _unstorable(failure: exc.DBAPIError) -> bool:
+def _unstorable(failure: exc.SQLAlchemyError) -> bool:
     """Whether the database refused a value: as data, or as text that it cannot compare with a column's."""
-    return isinstance(failure, exc.DataError) or _mysql_code(failure.orig) in _MYSQL_OTHER_CHARSET
+    return isinstance(failure, exc.DataError) or _mysql_code(getattr(failure, "orig", None)) in _MYSQL_OTHER_CHARSET
 
 
 def _mysql_code(cause: object) -> int | None:
     arguments: tuple[object, ...] = getattr(cause, "args", ())
     first = arguments[0] if arguments else None
     return first if isinstance(first, int) else None
+
+
+def _run_while_first(connection: Connection, steps: Sequence[Step]) -> bool:
+    first, *others = steps
+    if connection.execute(first.statement, first.values).rowcount == 0:
+        return False
+    run_steps(connection, others)
+    return True
 
 
 _sleeper = threading.Event()

@@ -124,7 +124,8 @@ class OrderStore:
 
         def insert(connection: Connection) -> None:
             row["meta"] = None if sealed and self._seals.may_stand_alone(connection) else plain
-            if not self._quotas.insert_unlimited(connection, "orders", orders, row):
+            unlimited = self._quotas.unlimited("orders", orders, row)
+            if unlimited is None or connection.execute(unlimited.statement, unlimited.values).rowcount == 0:
                 self._quotas.check(connection, "orders", project_id, _living_of(project_id))
                 connection.execute(orders.insert().values(row))
             wake(connection, order_id, now)

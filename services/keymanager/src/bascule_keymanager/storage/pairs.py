@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
+from bascule_keymanager.storage.new_secrets import NewSecret, insert_secret
 from bascule_keymanager.storage.projects import Project
-from bascule_keymanager.storage.secrets import NewSecret, insert_secret
 from bascule_keymanager.storage.tables import container_secret, containers
 from bascule_keymanager.stores.store import KeptPair, PairIds
 

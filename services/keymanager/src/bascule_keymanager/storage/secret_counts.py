@@ -28,6 +28,7 @@ from sqlalchemy.engine import Connection
 from bascule.release import Release
 from bascule_keymanager.storage.owners import living_secret
 from bascule_keymanager.storage.page_ends import PageEnds
+from bascule_keymanager.storage.steps import Step
 from bascule_keymanager.storage.tables import projects, secret_counts, secrets
 
 __all__ = [
@@ -36,8 +37,8 @@ __all__ = [
     "Known",
     "Noted",
     "SecretCounts",
+    "adding",
     "nobody_knows",
-    "note_added",
     "note_deleted",
 ]
 
@@ -71,10 +72,10 @@ def nobody_knows() -> AbstractContextManager[int | None]:
     return nullcontext(None)
 
 
-def note_added(connection: Connection, project_id: str, *, expires: bool) -> None:
-    """Note that the caller's transaction adds a living secret."""
+def adding(dialect: str, project_id: str, *, expires: bool) -> Step:
+    """Return the note of a transaction that adds a living secret."""
     values = {"project_id": project_id, "part": _part(), "living": 0 if expires else 1, "expiring": int(expires)}
-    connection.execute(_noting(connection.dialect.name, "added"), values)
+    return Step(_noting(dialect, "added"), values)
 
 
 def note_deleted(connection: Connection, secret_id: str) -> None:
@@ -146,7 +147,7 @@ def _part() -> int:
 
 
 @functools.cache
-def _noting(dialect: str, what: str) -> sa.Executable:
+def _noting(dialect: str, what: str) -> sa.Insert:
     """Return the statement that adds one note to a project's part, whether its row is there or not."""
     names = ("project_id", "part", "living", "expiring_changes", "changes")
     part = sa.bindparam("part", type_=sa.SmallInteger)

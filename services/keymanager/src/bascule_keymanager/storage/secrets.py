@@ -18,14 +18,21 @@ from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.consumers import SECRET_FIELDS, consumers_of
 from bascule_keymanager.storage.database import Database
 from bascule_keymanager.storage.known_keys import KnownKeys, StoredKey
+from bascule_keymanager.storage.new_secrets import (
+    NewSecret,
+    insert_secret,
+    payload_steps,
+    secret_row,
+    steps_beside,
+)
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.page_ends import PageEnd
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.quotas import QuotaStore
-from bascule_keymanager.storage.rows import Values
-from bascule_keymanager.storage.secret_counts import SecretCounts, note_added, note_deleted
+from bascule_keymanager.storage.secret_counts import SecretCounts, note_deleted
 from bascule_keymanager.storage.secret_lists import Listing, SecretFilter, listing
 from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, shown
+from bascule_keymanager.storage.steps import run_steps
 from bascule_keymanager.storage.tables import (
     container_secret,
     encrypted_data,
@@ -41,33 +48,11 @@ from bascule_keymanager.stores.configured import Stores
 from bascule_keymanager.stores.crypto import STORE_CRYPTO
 from bascule_keymanager.stores.store import OPAQUE, Form, Found, Kept, Store
 
-__all__ = [
-    "NewSecret",
-    "SealedPayload",
-    "SecretInUse",
-    "SecretStore",
-    "forgotten_unless_inserted",
-    "insert_secret",
-]
+__all__ = ["SealedPayload", "SecretInUse", "SecretStore", "forgotten_unless_inserted"]
 
 
 class SecretInUse(Exception):
     """The secret has consumers. Never leaves the API."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewSecret:
-    """What a secret is made of; without a payload it is the first of two steps."""
-
-    creator_id: str | None
-    secret_type: str = "opaque"  # noqa: S105 - a kind of secret, not one
-    display_name: str | None = None
-    algorithm: str | None = None
-    bit_length: int | None = None
-    mode: str | None = None
-    expiration: dt.datetime | None = None
-    payload: bytes | None = field(default=None, repr=False)
-    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +129,12 @@ class SecretStore:
         """Keep a secret, with its payload if it has one, and return its id. Raises QuotaReached."""
         secret_id = str(uuid.uuid4())
         if new.payload is None:
-            self._database.write(lambda connection: self._insert(connection, project, secret_id, new, None))
+            self._insert(project, secret_id, new, None)
             return secret_id
         with self._stores.writing(project) as store:
             kept = store.keep(project, secret_id, new.payload, Form(new.secret_type, new.algorithm))
             with forgotten_unless_inserted(store, kept):
-                self._database.write(lambda connection: self._insert(connection, project, secret_id, new, kept))
+                self._insert(project, secret_id, new, kept)
         return secret_id
 
     def add_payload(
@@ -166,7 +151,7 @@ class SecretStore:
                 there = sa.select(secret_store_metadata.c.id).where(secret_store_metadata.c.secret_id == secret_id)
                 if connection.execute(there.limit(1)).first() is not None:
                     return False
-                _insert_payload(connection, secret_id, kept, content_type)
+                run_steps(connection, payload_steps(secret_id, kept, content_type))
                 return True
 
             with forgotten_unless_inserted(store, kept):
@@ -306,17 +291,19 @@ class SecretStore:
         VersionEnds(self._database, self._stores).finish(versions)
         return True
 
-    def _insert(
-        self, connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None
-    ) -> None:
-        """Insert a secret within its project's quota, which costs a statement of its own only where there is one."""
-        row = _secret_row(project, secret_id, new)
-        if not self._quotas.insert_unlimited(connection, "secrets", secrets, row):
+    def _insert(self, project: Project, secret_id: str, new: NewSecret, kept: Kept | None) -> None:
+        """Insert a secret within its project's quota, which costs statements of its own only where there is one."""
+        row = secret_row(project, secret_id, new)
+        unlimited = self._quotas.unlimited("secrets", secrets, row)
+        others = steps_beside(self._database.dialect, project, secret_id, new, kept)
+        if unlimited is not None and self._database.write_steps([unlimited, *others]):
+            return
+
+        def insert(connection: Connection) -> None:
             self._quotas.check(connection, "secrets", project.id, _living_of(project.id))
-            connection.execute(secrets.insert().values(row))
-        if kept is not None:
-            _insert_kept(connection, secret_id, new, kept)
-        _note_added(connection, project, new)
+            insert_secret(connection, project, secret_id, new, kept)
+
+        self._database.write(insert)
 
 
 def _living_of(project_id: str) -> sa.Select[int]:
@@ -343,67 +330,6 @@ def forgotten_unless_inserted(store: Store, kept: Kept) -> Iterator[None]:
         raise
 
 
-def insert_secret(connection: Connection, project: Project, secret_id: str, new: NewSecret, kept: Kept | None) -> None:
-    """Insert all rows of one secret within the caller's transaction; `kept` is what a store made of its payload.
-
-    No quota is asked for: whoever ordered it has been asked for theirs.
-    """
-    connection.execute(secrets.insert().values(_secret_row(project, secret_id, new)))
-    if kept is not None:
-        _insert_kept(connection, secret_id, new, kept)
-    _note_added(connection, project, new)
-
-
-def _note_added(connection: Connection, project: Project, new: NewSecret) -> None:
-    # Last, since other transactions of the project that come to the same part wait for our commit.
-    note_added(connection, project.id, expires=new.expiration is not None)
-
-
-def _secret_row(project: Project, secret_id: str, new: NewSecret) -> Values:
-    return {
-        **_fresh("ACTIVE"),
-        "id": secret_id,
-        "display_name": new.display_name,
-        "secret_type": new.secret_type,
-        "expiration": new.expiration,
-        "algorithm": new.algorithm,
-        "bit_length": new.bit_length,
-        "mode": new.mode,
-        "creator_id": new.creator_id,
-        "project_id": project.id,
-    }
-
-
-def _insert_kept(connection: Connection, secret_id: str, new: NewSecret, kept: Kept) -> None:
-    if new.content_type is None:
-        raise AssertionError("a payload has a content type")
-    _insert_payload(connection, secret_id, kept, new.content_type)
-
-
-def _insert_payload(connection: Connection, secret_id: str, kept: Kept, content_type: str) -> None:
-    stored = {**kept.metadata, "plugin_name": kept.plugin_name, "content_type": content_type}
-    connection.execute(
-        secret_store_metadata.insert(),
-        [
-            {**_fresh("PENDING"), "id": str(uuid.uuid4()), "key": key, "value": value, "secret_id": secret_id}
-            for key, value in stored.items()
-        ],
-    )
-    if kept.sealed is None:
-        return
-    connection.execute(
-        encrypted_data.insert().values(
-            **_fresh("ACTIVE"),
-            id=str(uuid.uuid4()),
-            content_type=content_type,
-            secret_id=secret_id,
-            kek_id=kept.kek_id,
-            cypher_text=kept.sealed.cypher_text,
-            kek_meta_extended=kept.sealed.extended,
-        )
-    )
-
-
 def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> list[Left] | None:
     """Delete the rows; return the versions that are left elsewhere, None when the secret was gone already."""
     now = utc_now()
@@ -422,8 +348,3 @@ def _delete(connection: Connection, secret_id: str, *, unless_used: bool) -> lis
     left = end_versions(connection, secret_id)
     note_deleted(connection, secret_id)
     return left
-
-
-def _fresh(status: str) -> dict[str, Any]:  # Any: column values
-    now = utc_now()
-    return {"created_at": now, "updated_at": now, "deleted": False, "status": status}

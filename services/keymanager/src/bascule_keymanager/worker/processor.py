@@ -9,10 +9,10 @@ from sqlalchemy.engine import Connection
 from bascule_keymanager.clock import parse_time
 from bascule_keymanager.content import normalise
 from bascule_keymanager.log import get_log
+from bascule_keymanager.storage.new_secrets import NewSecret, insert_secret
 from bascule_keymanager.storage.orders import OrderRow, OrderStore
 from bascule_keymanager.storage.pairs import insert_pair
 from bascule_keymanager.storage.projects import Project, Projects
-from bascule_keymanager.storage.secrets import NewSecret, insert_secret
 from bascule_keymanager.stores.configured import Stores
 from bascule_keymanager.stores.generate import CannotGenerate, Reason
 from bascule_keymanager.stores.store import Kept, KeySpec, PairIds, Store
