@@ -221,7 +221,7 @@ def _noted(side: Side, ask: bytes) -> list[Statement]:
 
 def _afresh(statements: Sequence[Statement], standing: set[str]) -> list[Statement]:
     """Give every id that is inserted a new value, the same wherever it stands."""
-    inserted = [text for each in statements if each.sql.startswith("INSERT") for text in _texts(each)]
+    inserted = [text for each in statements if "INSERT INTO" in each.sql for text in _texts(each)]
     made = {found.group(): str(uuid.uuid4()) for text in inserted for found in _UUID.finditer(text)}
 
     def renew(text: str) -> str:
