@@ -1,5 +1,6 @@
 """What the layers of one request tell each other in its WSGI environment, under names that no client can set."""
 
+import random
 import uuid
 
 __all__ = ["CALLER", "GLOBAL_REQUEST_ID", "REQUEST_ID", "ROUTE", "is_guarded", "new_request_id"]
@@ -18,4 +19,5 @@ def is_guarded(path: str) -> bool:
 
 def new_request_id() -> str:
     """Return a name for a request, in the form that OpenStack's clients look for."""
-    return f"req-{uuid.uuid4()}"
+    # Not uuid4, which asks the system and lets go of the interpreter's lock for it: this is a name, and not a secret.
+    return f"req-{uuid.UUID(int=random.getrandbits(128), version=4)}"
