@@ -1,6 +1,7 @@
 """Roll a running Barbican 23 to the key manager under load, back, forward again, and on to the next release.
 
-One database, one broker, one Keystone, one balancer and one configuration file serve both. MariaDB, RabbitMQ and
+One database, one broker, one Keystone, one balancer and one configuration file serve both; projects are deleted in
+Keystone meanwhile, of which the listener of one or the other hears. MariaDB, RabbitMQ and
 HAProxy are private instances of this machine's packages (installed first when they are absent and we are root),
 Barbican and Keystone come from PyPI. Everything else is what an operator does: the shell blocks of
 docs/howto/adopt-a-running-barbican.md are run as they stand there. Every way is measured and judged by itself.
@@ -28,6 +29,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
 from bascule.cli.verdict import print_verdict
 from bascule.documents.evidence import Evidence, Verdict
 from bascule.errors import BasculeError
@@ -42,11 +45,13 @@ from bascule.gate.verdict import Limits, judge, worst
 from bascule.release import Release
 from bascule.testing.servers import HAProxy, MariaDB, RabbitMQ, clean_stale, one_backend
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "barbican"))
 
 from barbican_recording import people as identity
 from barbican_recording.servers import KEYSTONE, install, keystone
+from endings import Ended, Endings
 from fleet_file import write_fleet_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,16 +99,24 @@ def main() -> int:
     try:
         remove_earlier(work)
         with contextlib.ExitStack() as stack:
-            fleet, token = start_servers(stack, folder, options)
+            fleet, token, endings = start_servers(stack, folder, options)
             workload = write_workload(work / "workload.toml", token)
-            say(f"starting Barbican {options.barbican}: two API processes and a worker, beside one Keystone")
+            say(
+                f"starting Barbican {options.barbican}: two API processes, a worker and a listener, beside one Keystone"
+            )
             bascule(folder, "fleet", "start", str(options.barbican))
             make_project(fleet.config.url, token)
             if options.control:
                 return control(fleet, workload, work / "control", options)
-            found = [measure(fleet, way, workload, work / way.name, options) for way in ways(options, folder)]
+            found = []
+            for way in ways(options, folder):
+                endings.prepare()
+                with endings.ending():
+                    evidence = measure(fleet, way, workload, work / way.name, options)
+                found.append((way, evidence, endings.ended()))
         summarise(found)
-        return CODES[worst([evidence.verdict for _, evidence in found])]
+        heard = all(ended.left == 0 for _, _, ended in found)
+        return CODES[worst([evidence.verdict for _, evidence, _ in found])] if heard else 1
     except BasculeError as refused:
         say(f"error: {refused.sentence}")
         if refused.next_command:
@@ -126,9 +139,7 @@ def ways(options: argparse.Namespace, folder: Path) -> Iterator[Way]:
         yield known[name]
 
 
-def measure(
-    fleet: Fleet, way: Way, workload: Path, directory: Path, options: argparse.Namespace
-) -> tuple[Way, Evidence]:
+def measure(fleet: Fleet, way: Way, workload: Path, directory: Path, options: argparse.Namespace) -> Evidence:
     """Go one way under load, read everything back, and judge what clients saw."""
     for block in way.prepare:
         if type_in(fleet, block) not in (0, 3):
@@ -147,7 +158,7 @@ def measure(
     print_verdict(evidence, report=directory / "report.html")
     for what, number in sorted(failures(load.history, way.source, began).items()):
         print(f"  failed: {number} {what}")
-    return way, evidence
+    return evidence
 
 
 def failures(history: Path, source: Release, began: float) -> Counter[str]:
@@ -229,40 +240,59 @@ def type_in(fleet: Fleet, block: str) -> int:
     return subprocess.run(["sh", "-eux", "-c", block], env={**os.environ, **own}, check=False).returncode
 
 
-def summarise(found: list[tuple[Way, Evidence]]) -> None:
-    """Print the figures of all ways in one table."""
+def summarise(found: list[tuple[Way, Evidence, Ended]]) -> None:
+    """Print the figures of all ways in one table.
+
+    `ended` are projects that were deleted in Keystone, `kept` those of them whose secrets nobody ended.
+    """
     print(f"\n{'way':<10}{'verdict':<14}{'requests':>9}{'/s':>7}{'failed':>8}{'lost':>6}{'wrong':>7}"
-          f"{'orders':>8}{'lost':>6}{'twice':>7}{'mixed s':>9}{'p50 ms':>8}{'p99 ms':>8}")  # fmt: skip
-    for way, seen in found:
+          f"{'orders':>8}{'lost':>6}{'twice':>7}{'mixed s':>9}{'p50 ms':>8}{'p99 ms':>8}"
+          f"{'ended':>7}{'kept':>6}")  # fmt: skip
+    for way, seen, ended in found:
         overall = next(part for part in seen.latency if part.phase == "all")
         print(f"{way.name:<10}{seen.verdict:<14}{seen.requests:>9}{seen.load_rate_per_s:>7.1f}{seen.failed:>8}"
               f"{seen.lost:>6}{seen.wrong:>7}{seen.orders.accepted:>8}{seen.orders.lost:>6}{seen.orders.doubled:>7}"
-              f"{seen.mixed_seconds:>9.1f}{overall.p50_ms:>8.1f}{overall.p99_ms:>8.1f}")  # fmt: skip
+              f"{seen.mixed_seconds:>9.1f}{overall.p50_ms:>8.1f}{overall.p99_ms:>8.1f}"
+              f"{ended.projects:>7}{ended.left:>6}")  # fmt: skip
 
 
-def start_servers(stack: contextlib.ExitStack, folder: Path, options: argparse.Namespace) -> tuple[Fleet, str]:
-    """Start everything around the two services, and write the operator's files; return the fleet and a token."""
+def start_servers(stack: contextlib.ExitStack, folder: Path, options: argparse.Namespace) -> tuple[Fleet, str, Endings]:
+    """Start everything around the two services, and write the operator's files.
+
+    Return the fleet, a member's token, and what ends projects.
+    """
     say("starting MariaDB, RabbitMQ, HAProxy and Keystone")
     mariadb = stack.enter_context(MariaDB())
     rabbitmq = stack.enter_context(RabbitMQ())
     haproxy = stack.enter_context(HAProxy(one_backend("api", slots=8, check_path="/", balance="leastconn")))
     programs = install(options.cache.absolute(), "keystone", KEYSTONE)
     password = secrets.token_urlsafe(12)
-    url = stack.enter_context(keystone(programs, folder.parent / "keystone", password))
+    home = folder.parent / "keystone"
+    url = stack.enter_context(keystone(programs, home, password, tells=rabbitmq.transport_url))
     token_check = identity.service_user(url, password)
     token = identity.make_people(url, password)["member"].token
-    write_configuration(folder / "config" / "barbican.conf", mariadb, rabbitmq, haproxy.url, token_check)
-    write_fleet(folder, options, haproxy)
-    stack.callback(stop_fleet, folder)
-    return Fleet.open(FleetConfig.load(folder / "fleet.toml")), token
-
-
-def write_configuration(
-    path: Path, mariadb: MariaDB, rabbitmq: RabbitMQ, url: str, token_check: dict[str, str]
-) -> None:
-    """Write Barbican's configuration file; the key manager reads the same."""
     # The character set that Barbican's tables are made for.
     database = mariadb.new_database().replace("utf8mb4", "utf8")
+    write_configuration(folder / "config" / "barbican.conf", database, rabbitmq, haproxy.url, token_check)
+    write_fleet(folder, options, haproxy)
+    stack.callback(stop_fleet, folder)
+    endings = Endings((url, password), haproxy.url, lambda projects: living(mariadb, database, projects))
+    return Fleet.open(FleetConfig.load(folder / "fleet.toml")), token, endings
+
+
+def living(mariadb: MariaDB, database: str, projects: set[str]) -> set[str]:
+    """Return which of these projects have a secret that lives."""
+    named = ", ".join(f"'{each}'" for each in projects) or "''"
+    rows = mariadb.sql(
+        "SELECT DISTINCT external_id FROM projects JOIN secrets ON secrets.project_id = projects.id "
+        f"WHERE external_id IN ({named}) AND NOT secrets.deleted",
+        str(make_url(database).database),
+    )
+    return set(rows.split())
+
+
+def write_configuration(path: Path, database: str, rabbitmq: RabbitMQ, url: str, token_check: dict[str, str]) -> None:
+    """Write Barbican's configuration file; the key manager reads the same."""
     kek = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
     conf = f"""\
         [DEFAULT]
@@ -281,6 +311,8 @@ def write_configuration(
         asynchronous_workers = 1
         # Ours: both have the same broker, until Barbican is gone for good.
         share_with_barbican = True
+        [keystone_notifications]
+        enable = True
         [secretstore]
         enabled_secretstore_plugins = store_crypto
         [crypto]
@@ -318,6 +350,7 @@ def write_fleet(folder: Path, options: argparse.Namespace, haproxy: HAProxy) -> 
         ports=(21100, 21199),
         releases=options.releases.absolute(),
         canary_s=_MIXED_S,
+        listens=True,
     )
 
 

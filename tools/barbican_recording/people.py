@@ -78,6 +78,24 @@ def make_people(url: str, password: str) -> dict[str, Person]:
     return people
 
 
+def make_tenant(url: str, password: str, name: str) -> tuple[str, str]:
+    """Make one more project, whose member the administrator is; return its id, and the administrator's token for it."""
+    admin = admin_token(url, password)
+    project, user = _create(url, admin, "project", name=name, domain_id="default"), _user_id(url, admin)
+    _grant(url, admin, project, user, "member")
+    return project, _token(url, "admin", password, name)[1]
+
+
+def admin_token(url: str, password: str) -> str:
+    """Return a token of the administrator's."""
+    return _token(url, "admin", password, "admin")[1]
+
+
+def delete_project(url: str, token: str, project: str) -> None:
+    """Delete a project, as its administrator's token allows."""
+    ask_json("DELETE", f"{url}/projects/{project}", token=token)
+
+
 def make_endpoint(url: str, password: str, service: str, region: str, address: str) -> None:
     """Put the address of a service into the catalogue, in a region of its own."""
     admin = _token(url, "admin", password, "admin")[1]
@@ -99,6 +117,11 @@ def _token(url: str, user: str, password: str, project: str) -> tuple[dict[str, 
 def _create(at: str, token: str, kind: str, **fields: str) -> str:
     document: Mapping[str, Any] = ask_json("POST", f"{at}/{kind}s", {kind: fields}, token)[0]
     return str(document[kind]["id"])
+
+
+def _user_id(url: str, token: str) -> str:
+    document: Mapping[str, Any] = ask_json("GET", f"{url}/users?name=admin", token=token)[0]
+    return str(document["users"][0]["id"])
 
 
 def _roles(url: str, token: str) -> dict[str, str]:

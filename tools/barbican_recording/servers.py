@@ -67,13 +67,18 @@ def install(folder: Path, name: str, version: str) -> Path:
 
 
 @contextlib.contextmanager
-def keystone(programs: Path, folder: Path, password: str) -> Iterator[str]:
-    """Run a new Keystone, and yield its address; its administrator is `admin` of project `admin`."""
+def keystone(programs: Path, folder: Path, password: str, *, tells: str | None = None) -> Iterator[str]:
+    """Run a new Keystone, and yield its address; its administrator is `admin` of project `admin`.
+
+    `tells` is the URL of a broker, where it then tells what is deleted.
+    """
     (folder / "fernet").mkdir(mode=0o700, parents=True)
     for number in range(2):
         (folder / "fernet" / str(number)).write_bytes(urlsafe_b64encode(secrets.token_bytes(32)))
     config = folder / "keystone.conf"
-    config.write_text(KEYSTONE_CONFIG.format(folder=folder))
+    told = f"[oslo_messaging_notifications]\ndriver = messagingv2\ntransport_url = {tells}\n" if tells else ""
+    config.touch(mode=0o600)
+    config.write_text(KEYSTONE_CONFIG.format(folder=folder) + told)
     port = free_port()
     url = f"http://127.0.0.1:{port}/v3"
     manage = [programs / "keystone-manage", "--config-file", config]
