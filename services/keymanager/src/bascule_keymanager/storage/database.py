@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import QueuePool
 
 from bascule_keymanager.errors import ConfigRefused
+from bascule_keymanager.storage.insertions import Insertion, insert_as_one, run_insertions
 from bascule_keymanager.storage.kept import KeptConnections
-from bascule_keymanager.storage.steps import Step, run_as_one, run_steps
 
 __all__ = ["Database", "Read", "Trouble", "Unstorable", "Write", "trouble_of"]
 
@@ -111,19 +111,19 @@ class Database:
             _pause(attempt)
         raise AssertionError("the last attempt returns or raises")
 
-    def write_steps(self, steps: Sequence[Step]) -> bool:
-        """Run the steps in one transaction, on MariaDB in one trip; return False where the first inserted no row.
+    def insert_together(self, insertions: Sequence[Insertion]) -> bool:
+        """Run the insertions in one transaction, on MariaDB in one trip; return False where the first inserted no row.
 
-        Then nothing was written. Every step inserts rows under ids that are new: one of them is found only where an
-        earlier try was committed and nobody heard of it. So unlike `write`, this runs again whatever broke when.
+        Then nothing was written. Rows come under ids that are new: one of those is found only where an earlier try was
+        committed and nobody heard of it. So unlike `write`, this runs again whatever broke when.
         """
         if not getattr(self.reader.dialect, "is_mariadb", False):
-            return self.write(lambda connection: _run_while_first(connection, steps))
+            return self.write(lambda connection: _run_while_first(connection, insertions))
         lost: exc.SQLAlchemyError | None = None
         for attempt in range(_TRIES):
             try:
                 with self._reading.connection() as connection:
-                    return run_as_one(connection, steps)
+                    return insert_as_one(connection, insertions)
             except exc.SQLAlchemyError as failure:
                 if lost is not None and _mysql_code(getattr(failure, "orig", None)) == _MYSQL_THERE:
                     return True
@@ -256,11 +256,11 @@ def _mysql_code(cause: object) -> int | None:
     return first if isinstance(first, int) else None
 
 
-def _run_while_first(connection: Connection, steps: Sequence[Step]) -> bool:
-    first, *others = steps
+def _run_while_first(connection: Connection, insertions: Sequence[Insertion]) -> bool:
+    first, *others = insertions
     if connection.execute(first.statement, first.values).rowcount == 0:
         return False
-    run_steps(connection, others)
+    run_insertions(connection, others)
     return True
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bascule_keymanager.storage.insertions import Insertion, run_insertions
 from bascule_keymanager.storage.projects import Project
 from bascule_keymanager.storage.rows import Values, fresh
 from bascule_keymanager.storage.secret_counts import adding
-from bascule_keymanager.storage.steps import Step, run_steps
 from bascule_keymanager.storage.tables import encrypted_data, secret_store_metadata, secrets
 from bascule_keymanager.stores.store import Kept
 
-__all__ = ["NewSecret", "insert_secret", "payload_steps", "secret_row", "steps_beside"]
+__all__ = ["NewSecret", "insert_secret", "insertions_beside", "payload_insertions", "secret_row"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ def insert_secret(connection: Connection, project: Project, secret_id: str, new:
 
     No quota is asked for: whoever ordered it has been asked for theirs.
     """
-    others = steps_beside(connection.dialect.name, project, secret_id, new, kept)
-    run_steps(connection, [Step(_secret, secret_row(project, secret_id, new)), *others])
+    others = insertions_beside(connection.dialect.name, project, secret_id, new, kept)
+    run_insertions(connection, [Insertion(_secret, secret_row(project, secret_id, new)), *others])
 
 
 def secret_row(project: Project, secret_id: str, new: NewSecret) -> Values:
@@ -60,7 +60,9 @@ def secret_row(project: Project, secret_id: str, new: NewSecret) -> Values:
     )
 
 
-def steps_beside(dialect: str, project: Project, secret_id: str, new: NewSecret, kept: Kept | None) -> list[Step]:
+def insertions_beside(
+    dialect: str, project: Project, secret_id: str, new: NewSecret, kept: Kept | None
+) -> list[Insertion]:
     """Return what is inserted after the secret's own row."""
     # The note comes last, since other transactions of the project that come to the same part wait for our commit.
     noted = adding(dialect, project.id, expires=new.expiration is not None)
@@ -68,13 +70,13 @@ def steps_beside(dialect: str, project: Project, secret_id: str, new: NewSecret,
         return [noted]
     if new.content_type is None:
         raise AssertionError("a payload has a content type")
-    return [*payload_steps(secret_id, kept, new.content_type), noted]
+    return [*payload_insertions(secret_id, kept, new.content_type), noted]
 
 
-def payload_steps(secret_id: str, kept: Kept, content_type: str) -> list[Step]:
+def payload_insertions(secret_id: str, kept: Kept, content_type: str) -> list[Insertion]:
     """Return what is inserted of a payload."""
     stored = {**kept.metadata, "plugin_name": kept.plugin_name, "content_type": content_type}
-    steps = [_metadata(secret_id, stored)]
+    insertions = [_metadata(secret_id, stored)]
     if kept.sealed is not None:
         row = fresh(
             content_type=content_type,
@@ -83,14 +85,14 @@ def payload_steps(secret_id: str, kept: Kept, content_type: str) -> list[Step]:
             cypher_text=kept.sealed.cypher_text,
             kek_meta_extended=kept.sealed.extended,
         )
-        steps.append(Step(_encrypted, row))
-    return steps
+        insertions.append(Insertion(_encrypted, row))
+    return insertions
 
 
-def _metadata(secret_id: str, stored: Mapping[str, str]) -> Step:
+def _metadata(secret_id: str, stored: Mapping[str, str]) -> Insertion:
     rows = [fresh("PENDING", key=key, value=value, secret_id=secret_id) for key, value in stored.items()]
     values = {f"{name}_{number}": value for number, row in enumerate(rows) for name, value in row.items()}
-    return Step(_metadata_rows(len(rows)), values)
+    return Insertion(_metadata_rows(len(rows)), values)
 
 
 @functools.cache

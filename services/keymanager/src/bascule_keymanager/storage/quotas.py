@@ -8,8 +8,8 @@ from sqlalchemy.engine import Connection
 
 from bascule_keymanager.clock import utc_now
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.insertions import Insertion
 from bascule_keymanager.storage.rows import Values, fresh
-from bascule_keymanager.storage.steps import Step
 from bascule_keymanager.storage.tables import project_quotas, projects
 
 __all__ = ["RESOURCES", "QuotaReached", "QuotaStore", "Quotas"]
@@ -95,14 +95,14 @@ class QuotaStore:
         gone = project_quotas.delete().where(project_quotas.c.project_id.in_(mine))
         return self._database.write(lambda connection: connection.execute(gone).rowcount > 0)
 
-    def unlimited(self, resource: str, table: sa.Table, row: Values) -> Step | None:
+    def unlimited(self, resource: str, table: sa.Table, row: Values) -> Insertion | None:
         """Return the insertion of a row of a project without a limit, which inserts nothing where there may be one.
 
         Then the caller asks `check` before it inserts; so it does where this is None, since all projects have a limit.
         """
         if self._configured[resource] >= 0:
             return None
-        return Step(_guarded(resource, table, tuple(row)), row)
+        return Insertion(_guarded(resource, table, tuple(row)), row)
 
     def check(self, connection: Connection, resource: str, project_id: str, counted: sa.Select[int]) -> None:
         """Hold a creation to its quota, within its transaction. Raises QuotaReached.

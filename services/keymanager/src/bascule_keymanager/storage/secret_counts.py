@@ -26,9 +26,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bascule.release import Release
+from bascule_keymanager.storage.insertions import Insertion
 from bascule_keymanager.storage.owners import living_secret
 from bascule_keymanager.storage.page_ends import PageEnds
-from bascule_keymanager.storage.steps import Step
 from bascule_keymanager.storage.tables import projects, secret_counts, secrets
 
 __all__ = [
@@ -72,10 +72,10 @@ def nobody_knows() -> AbstractContextManager[int | None]:
     return nullcontext(None)
 
 
-def adding(dialect: str, project_id: str, *, expires: bool) -> Step:
+def adding(dialect: str, project_id: str, *, expires: bool) -> Insertion:
     """Return the note of a transaction that adds a living secret."""
     values = {"project_id": project_id, "part": _part(), "living": 0 if expires else 1, "expiring": int(expires)}
-    return Step(_noting(dialect, "added"), values)
+    return Insertion(_noting(dialect, "added"), values)
 
 
 def note_deleted(connection: Connection, secret_id: str) -> None:

@@ -17,13 +17,14 @@ from bascule_keymanager.errors import DamagedPayload
 from bascule_keymanager.storage.acls import delete_acls
 from bascule_keymanager.storage.consumers import SECRET_FIELDS, consumers_of
 from bascule_keymanager.storage.database import Database
+from bascule_keymanager.storage.insertions import run_insertions
 from bascule_keymanager.storage.known_keys import KnownKeys, StoredKey
 from bascule_keymanager.storage.new_secrets import (
     NewSecret,
     insert_secret,
-    payload_steps,
+    insertions_beside,
+    payload_insertions,
     secret_row,
-    steps_beside,
 )
 from bascule_keymanager.storage.owners import SECRET_OWNER, Owner, living_secret, owner_of
 from bascule_keymanager.storage.page_ends import PageEnd
@@ -32,7 +33,6 @@ from bascule_keymanager.storage.quotas import QuotaStore
 from bascule_keymanager.storage.secret_counts import SecretCounts, note_deleted
 from bascule_keymanager.storage.secret_lists import Listing, SecretFilter, listing
 from bascule_keymanager.storage.shown_secrets import SHOWN, SHOWN_FROM, Secret, shown
-from bascule_keymanager.storage.steps import run_steps
 from bascule_keymanager.storage.tables import (
     container_secret,
     encrypted_data,
@@ -151,7 +151,7 @@ class SecretStore:
                 there = sa.select(secret_store_metadata.c.id).where(secret_store_metadata.c.secret_id == secret_id)
                 if connection.execute(there.limit(1)).first() is not None:
                     return False
-                run_steps(connection, payload_steps(secret_id, kept, content_type))
+                run_insertions(connection, payload_insertions(secret_id, kept, content_type))
                 return True
 
             with forgotten_unless_inserted(store, kept):
@@ -295,8 +295,8 @@ class SecretStore:
         """Insert a secret within its project's quota, which costs statements of its own only where there is one."""
         row = secret_row(project, secret_id, new)
         unlimited = self._quotas.unlimited("secrets", secrets, row)
-        others = steps_beside(self._database.dialect, project, secret_id, new, kept)
-        if unlimited is not None and self._database.write_steps([unlimited, *others]):
+        others = insertions_beside(self._database.dialect, project, secret_id, new, kept)
+        if unlimited is not None and self._database.insert_together([unlimited, *others]):
             return
 
         def insert(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Transactions of steps: all or nothing, once, whatever breaks; on MariaDB in one trip."""
+"""Transactions of insertions: all or nothing, once, whatever breaks; on MariaDB in one trip."""
 
 import contextlib
 import select
@@ -11,7 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from bascule_keymanager.storage.database import Database, Unstorable
-from bascule_keymanager.storage.steps import Step
+from bascule_keymanager.storage.insertions import Insertion
 
 _META = sa.MetaData()
 FIRST = sa.Table("firsts", _META, sa.Column("id", sa.Integer, primary_key=True, autoincrement=False))
@@ -49,9 +49,11 @@ def on_mariadb(mariadb_url):
     made.dispose()
 
 
-def steps(number, text="ten % of %(id)s", first=INSERT_FIRST):
-    others = [Step(INSERT_LATER, {"id": 10 * number + each, "text": text[:8], "is_so": bool(each)}) for each in (0, 1)]
-    return [Step(first, {"id": number}), *others]
+def insertions(number, text="ten % of %(id)s", first=INSERT_FIRST):
+    others = [
+        Insertion(INSERT_LATER, {"id": 10 * number + each, "text": text[:8], "is_so": bool(each)}) for each in (0, 1)
+    ]
+    return [Insertion(first, {"id": number}), *others]
 
 
 def found(database):
@@ -69,36 +71,36 @@ def both(*numbers):
 
 
 def test_all_steps_are_done(database):
-    assert database.write_steps(steps(1))
-    assert database.write_steps(steps(2))
+    assert database.insert_together(insertions(1))
+    assert database.insert_together(insertions(2))
     assert found(database) == both(1, 2)
 
 
 def test_the_first_alone_is_enough(database):
-    assert database.write_steps(steps(1)[:1])
+    assert database.insert_together(insertions(1)[:1])
     assert found(database)[0] == [1]
 
 
 def test_nothing_is_done_where_the_first_inserts_nothing(database):
-    assert not database.write_steps(steps(1, first=REFUSED))
+    assert not database.insert_together(insertions(1, first=REFUSED))
     assert found(database) == ([], [])
-    assert database.write_steps(steps(1))
+    assert database.insert_together(insertions(1))
     assert found(database) == both(1)
 
 
 def test_nothing_is_left_of_what_fails_in_the_middle_and_no_lock(database):
-    assert database.write_steps(steps(1))
+    assert database.insert_together(insertions(1))
     with pytest.raises(sa.exc.IntegrityError):
-        database.write_steps([*steps(2), *steps(1)[1:]])
+        database.insert_together([*insertions(2), *insertions(1)[1:]])
     assert found(database) == both(1)
-    assert database.write_steps(steps(2))
+    assert database.insert_together(insertions(2))
     assert found(database) == both(1, 2)
 
 
 def test_what_a_column_does_not_take_is_named_so_and_leaves_nothing(database):
-    too_long = [*steps(1), Step(INSERT_LATER, {"id": 99, "text": "a" * 9, "is_so": True})]
+    too_long = [*insertions(1), Insertion(INSERT_LATER, {"id": 99, "text": "a" * 9, "is_so": True})]
     with pytest.raises(Unstorable):
-        database.write_steps(too_long)
+        database.insert_together(too_long)
     assert found(database) == ([], [])
 
 
@@ -106,20 +108,22 @@ def test_a_transaction_of_steps_is_one_statement_on_mariadb(on_mariadb):
     seen = []
     for engine in (on_mariadb.reader, on_mariadb.writer):
         event.listen(engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    assert on_mariadb.write_steps(steps(1))
+    assert on_mariadb.insert_together(insertions(1))
     assert len(seen) == 1
     assert seen[0].startswith("BEGIN NOT ATOMIC")
 
 
 def test_it_reads_nothing_that_it_would_lock(on_mariadb):
-    """Another transaction has changed a row of a table that the first step looks into: nobody waits for it."""
-    assert on_mariadb.write_steps(steps(1))
+    """Another transaction has changed a row of a table that the first insertion looks into: nobody waits for it."""
+    assert on_mariadb.insert_together(insertions(1))
     looks = sa.select(sa.bindparam("id", type_=sa.Integer)).select_from(LATER).where(LATER.c.id == 10)
     looking = FIRST.insert().from_select(["id"], looks).execution_options(preserve_rowcount=True)
     with on_mariadb.writer.begin() as other:
         other.execute(LATER.update().values(is_so=True))
         done = []
-        thread = threading.Thread(target=lambda: done.append(on_mariadb.write_steps([Step(looking, {"id": 2})])))
+        thread = threading.Thread(
+            target=lambda: done.append(on_mariadb.insert_together([Insertion(looking, {"id": 2})]))
+        )
         thread.start()
         thread.join(20)
         assert done == [True]
@@ -179,16 +183,16 @@ def line(mariadb_url, on_mariadb):
 )
 def test_it_is_done_once_however_often_the_line_breaks(on_mariadb, line, breaks):
     line.breaks = list(breaks)
-    assert line.database.write_steps(steps(1))
+    assert line.database.insert_together(insertions(1))
     assert line.blocks > len(breaks)
-    assert line.database.write_steps(steps(2))
+    assert line.database.insert_together(insertions(2))
     assert found(on_mariadb) == both(1, 2)
 
 
 def test_what_is_there_already_is_told_where_no_line_broke(on_mariadb, line):
-    assert on_mariadb.write_steps(steps(1))
+    assert on_mariadb.insert_together(insertions(1))
     with pytest.raises(sa.exc.IntegrityError):
-        line.database.write_steps(steps(1))
+        line.database.insert_together(insertions(1))
 
 
 def test_whoever_is_told_of_a_failure_knows_that_it_may_be_done_all_the_same(on_mariadb, line):
@@ -196,6 +200,6 @@ def test_whoever_is_told_of_a_failure_knows_that_it_may_be_done_all_the_same(on_
     line.breaks = ["after"]
     line.close()
     with pytest.raises(sa.exc.DBAPIError) as told:
-        line.database.write_steps(steps(1))
+        line.database.insert_together(insertions(1))
     assert told.value.connection_invalidated
     assert found(on_mariadb) == both(1)

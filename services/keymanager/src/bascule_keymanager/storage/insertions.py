@@ -11,11 +11,11 @@ from sqlalchemy.engine import Connection, Dialect
 
 from bascule_keymanager.storage.rows import Values
 
-__all__ = ["Step", "run_as_one", "run_steps"]
+__all__ = ["Insertion", "insert_as_one", "run_insertions"]
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Insertion:
     """One statement, and the values of its parameters.
 
     `statement` is one that stays, not one made for these values: what is made of it is kept by its identity.
@@ -25,29 +25,31 @@ class Step:
     values: Values = field(repr=False)
 
 
-def run_steps(connection: Connection, steps: Sequence[Step]) -> None:
+def run_insertions(connection: Connection, insertions: Sequence[Insertion]) -> None:
     """Run the statements one after the other, within the caller's transaction."""
-    for step in steps:
-        connection.execute(step.statement, step.values)
+    for insertion in insertions:
+        connection.execute(insertion.statement, insertion.values)
 
 
-def run_as_one(connection: Connection, steps: Sequence[Step]) -> bool:
-    """Run a transaction of these steps as one statement, on a connection to MariaDB that commits each one.
+def insert_as_one(connection: Connection, insertions: Sequence[Insertion]) -> bool:
+    """Run a transaction of these insertions as one statement, on a connection to MariaDB that commits each one.
 
     Return False where the first inserted no row; then nothing was written. However it fails, the connection is
     closed: nothing of the transaction is left, neither rows nor locks.
     """
-    block = _block_of(tuple(step.statement for step in steps), tuple(map(_names, steps)), connection.dialect)
+    block = _block_of(
+        tuple(insertion.statement for insertion in insertions), tuple(map(_names, insertions)), connection.dialect
+    )
     try:
-        with connection.exec_driver_sql(block.sql, block.arguments(steps)) as result:
+        with connection.exec_driver_sql(block.sql, block.arguments(insertions)) as result:
             return not result.returns_rows
     except BaseException:
         connection.invalidate()
         raise
 
 
-def _names(step: Step) -> tuple[str, ...]:
-    return tuple(step.values)
+def _names(insertion: Insertion) -> tuple[str, ...]:
+    return tuple(insertion.values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ class _Block:
     sql: str
     parts: tuple[_Part, ...]
 
-    def arguments(self, steps: Sequence[Step]) -> tuple[Any, ...]:  # Any: column values
-        pairs = zip(self.parts, steps, strict=True)
-        return tuple(value for part, step in pairs for value in part.arguments(step.values))
+    def arguments(self, insertions: Sequence[Insertion]) -> tuple[Any, ...]:  # Any: column values
+        pairs = zip(self.parts, insertions, strict=True)
+        return tuple(value for part, insertion in pairs for value in part.arguments(insertion.values))
 
 
 @lru_cache(maxsize=64)
