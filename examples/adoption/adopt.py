@@ -115,8 +115,7 @@ def main() -> int:
                     evidence = measure(fleet, way, workload, work / way.name, options)
                 found.append((way, evidence, endings.ended()))
         summarise(found)
-        heard = all(ended.left == 0 for _, _, ended in found)
-        return CODES[worst([evidence.verdict for _, evidence, _ in found])] if heard else 1
+        return CODES[worst([verdict for _, evidence, ended in found for verdict in (evidence.verdict, ended.verdict)])]
     except BasculeError as refused:
         say(f"error: {refused.sentence}")
         if refused.next_command:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from barbican_recording import people as identity
 
+from bascule.documents.evidence import Verdict
+
 __all__ = ["Ended", "Endings"]
 
 _PAUSE_S = 6.0
@@ -24,6 +26,11 @@ class Ended:
 
     projects: int
     left: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """REFUSE where nobody heard of one; where none was deleted, nothing can be said."""
+        return "REFUSE" if self.left else "PASS" if self.projects else "INCONCLUSIVE"
 
 
 class Endings:

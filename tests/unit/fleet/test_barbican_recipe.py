@@ -173,6 +173,21 @@ def test_a_release_that_is_there_twice_is_the_fleets_own(tmp_path):
 ADOPT = Path(__file__).parents[3] / "examples" / "adoption" / "adopt.py"
 
 
+def test_a_listener_of_barbicans_is_adopted_last_as_its_workers_are(tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text('[fleet]\nname = "keys"\nrecipe = "barbican"\n[roles.listener]\ncount = 1\n')
+    fleet = Fleet.open(FleetConfig.load(path))
+    theirs = fleet.recipe(Release.parse("23.0.0")).file.roles
+    ours = Recipe.load(Path(__file__).parents[3] / "releases" / "2026.2.1" / "recipe.toml").file.roles
+    assert theirs.keys() == ours.keys() == {"api", "worker", "listener"}
+    assert [name for name, role in ours.items() if role.listens] == ["api"]  # only what takes requests goes first
+
+
+@pytest.mark.parametrize(("projects", "left", "verdict"), [(3, 0, "PASS"), (3, 1, "REFUSE"), (0, 0, "INCONCLUSIVE")])
+def test_an_adoption_fails_when_nobody_heard_of_a_projects_end(projects, left, verdict):
+    assert load_module(ADOPT, "adopt_barbican").Ended(projects, left).verdict == verdict
+
+
 def test_every_command_of_the_page_on_adoption_is_one_that_there_is(monkeypatch, tmp_path):
     adopt = load_module(ADOPT, "adopt_barbican")
     blocks = [block for found in adopt.commands(adopt.PAGE.read_text()).values() for block in found]
