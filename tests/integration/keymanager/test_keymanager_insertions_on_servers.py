@@ -31,22 +31,25 @@ REFUSED = FIRST.insert().from_select(
 REFUSED = REFUSED.execution_options(preserve_rowcount=True)
 
 
+@contextlib.contextmanager
+def opened(url):
+    database = Database(url, pool_size=4)
+    _META.create_all(database.writer)
+    database.warm()
+    yield database
+    database.dispose()
+
+
 @pytest.fixture
 def database(server_url):
-    made = Database(server_url, pool_size=4)
-    _META.create_all(made.writer)
-    made.warm()
-    yield made
-    made.dispose()
+    with opened(server_url) as database:
+        yield database
 
 
 @pytest.fixture
 def on_mariadb(mariadb_url):
-    made = Database(mariadb_url, pool_size=4)
-    _META.create_all(made.writer)
-    made.warm()
-    yield made
-    made.dispose()
+    with opened(mariadb_url) as database:
+        yield database
 
 
 def insertions(number, text="ten % of %(id)s", first=INSERT_FIRST):
@@ -171,10 +174,8 @@ class Line:
 @pytest.fixture
 def line(mariadb_url, on_mariadb):
     line = Line(make_url(mariadb_url))
-    line.database = Database(line.url.render_as_string(hide_password=False), pool_size=4)
-    line.database.warm()
-    yield line
-    line.database.dispose()
+    with opened(line.url.render_as_string(hide_password=False)) as line.database:
+        yield line
     line.close()
 
 
