@@ -137,6 +137,7 @@ class Line:
 
     def __init__(self, url):
         self.to, self.breaks, self.blocks = (url.host, url.port), [], 0
+        self.at_break = lambda: None
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = url.set(port=self.listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -168,6 +169,8 @@ class Line:
         if how == "after":
             far.sendall(block)
             far.recv(65536)
+        if how is not None:
+            self.at_break()
         return how is not None
 
 
@@ -188,6 +191,26 @@ def test_it_is_done_once_however_often_the_line_breaks(on_mariadb, line, breaks)
     assert line.blocks > len(breaks)
     assert line.database.insert_together(insertions(2))
     assert found(on_mariadb) == both(1, 2)
+
+
+UNLESS_CLOSED = FIRST.insert().from_select(
+    ["id"],
+    sa.select(sa.bindparam("id", type_=sa.Integer)).select_from(
+        sa.select(sa.func.count().label("closed")).where(LATER.c.id == -1).subquery("gate")
+    ).where(sa.column("closed") == 0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "is_done"), [("after", True), ("before", False)])
+def test_a_refusal_after_a_broken_line_is_believed_only_where_nothing_was_committed(on_mariadb, line, how, is_done):
+    """Somebody sets a quota between a try whose answer was lost and the next: what was committed stays so."""
+    line.breaks = [how]
+    line.at_break = lambda: on_mariadb.write(
+        lambda connection: connection.execute(LATER.insert().values(id=-1, text="quota", is_so=True))
+    )
+    assert line.database.insert_together(insertions(1, first=UNLESS_CLOSED)) is is_done
+    assert line.blocks == 2
+    assert found(on_mariadb)[0] == ([1] if is_done else [])
 
 
 def test_what_is_there_already_is_told_where_no_line_broke(on_mariadb, line):

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Dialect
 
 from bascule_keymanager.storage.rows import Values
 
-__all__ = ["Insertion", "insert_as_one", "run_insertions"]
+__all__ = ["Insertion", "insert_as_one", "is_there", "run_insertions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,13 @@ def insert_as_one(connection: Connection, insertions: Sequence[Insertion]) -> bo
     except BaseException:
         connection.invalidate()
         raise
+
+
+def is_there(connection: Connection, insertion: Insertion) -> bool:
+    """Whether the row of an insertion is there, by its id; waits for whoever is about to commit or to take it back."""
+    table = insertion.statement.table
+    row = sa.select(table.c.id).where(table.c.id == insertion.values["id"])
+    return connection.execute(row.with_for_update()).first() is not None
 
 
 def _names(insertion: Insertion) -> tuple[str, ...]:
