@@ -173,14 +173,14 @@ def test_a_release_that_is_there_twice_is_the_fleets_own(tmp_path):
 ADOPT = Path(__file__).parents[3] / "examples" / "adoption" / "adopt.py"
 
 
-def test_a_listener_of_barbicans_is_adopted_last_as_its_workers_are(tmp_path):
+def test_barbicans_processes_have_the_roles_of_ours_that_take_their_place(tmp_path):
     path = tmp_path / "fleet.toml"
     path.write_text('[fleet]\nname = "keys"\nrecipe = "barbican"\n[roles.listener]\ncount = 1\n')
     fleet = Fleet.open(FleetConfig.load(path))
     theirs = fleet.recipe(Release.parse("23.0.0")).file.roles
     ours = Recipe.load(Path(__file__).parents[3] / "releases" / "2026.2.1" / "recipe.toml").file.roles
     assert theirs.keys() == ours.keys() == {"api", "worker", "listener"}
-    assert [name for name, role in ours.items() if role.listens] == ["api"]  # only what takes requests goes first
+    assert [name for name, role in ours.items() if role.listens] == ["api"]  # the others go last
 
 
 @pytest.mark.parametrize(("projects", "left", "verdict"), [(3, 0, "PASS"), (3, 1, "REFUSE"), (0, 0, "INCONCLUSIVE")])

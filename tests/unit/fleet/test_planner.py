@@ -163,6 +163,21 @@ def test_the_workers_of_another_service_go_last_and_with_nothing_in_hand():
     assert not any(step.point_of_no_return for step in plan.steps)
 
 
+def test_so_does_whoever_else_takes_no_requests():
+    """As a listener: ours is there before theirs goes, and theirs goes with the workers."""
+    plain = adopting(self_draining=False)
+    roles = {**plain.recipe.file.roles, "listener": plain.recipe.file.roles["worker"]}
+    recipe = dataclasses.replace(plain.recipe, file=dataclasses.replace(plain.recipe.file, roles=roles))
+    theirs = (*plain.facts.instances, InstanceFact("listener-1", "listener", "local", OLD))
+    facts = dataclasses.replace(plain.facts, instances=theirs)
+    placement = {**plain.placement, "listener-1": ("listener", "local")}
+    listening = dataclasses.replace(plain, recipe=recipe, facts=facts, placement=placement)
+    steps = [step.id for step in build_upgrade(listening).steps]
+    apis = [place for place, step in enumerate(steps) if step.startswith("stop-api:")]
+    assert steps.index("start-listener:listener-1") < min(apis)
+    assert max(apis) < steps.index("settle") < steps.index("stop-listener:listener-1")
+
+
 def test_within_a_service_nothing_is_settled():
     assert "settle" not in {
         step.id for step in build_upgrade(dataclasses.replace(adopting(), source_recipe=RECIPE)).steps
